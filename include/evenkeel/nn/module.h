@@ -1,0 +1,200 @@
+// The base of layers and containers: registration of state, train and eval, forward and backward.
+#pragma once
+
+#include <evenkeel/core/options.h>
+#include <evenkeel/core/random.h>
+#include <evenkeel/core/tensor.h>
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace evenkeel::nn {
+
+/// What a parameter is for; optimizers make groups from it (weight decay on γ and β or not).
+enum class ParameterKind : std::uint8_t { weight, bias, norm_scale, norm_shift };
+
+/// A learned tensor and its gradient. backward() accumulates into `grad`; zero_grad() clears it.
+struct Parameter {
+  Tensor value;
+  Tensor grad;  ///< same shape and dtype as value
+  ParameterKind kind = ParameterKind::weight;
+  bool trainable = true;  ///< false: optimizers leave it alone
+};
+
+/// State that is kept but not learned, such as running statistics.
+struct Buffer {
+  Tensor value;
+  /// False for state that a checkpoint needs but a PyTorch state dict does not have (random positions).
+  bool exported = true;
+};
+
+struct NamedParameter {
+  std::string name;  ///< PyTorch's dotted path, e.g. "3.weight"
+  Parameter* parameter;
+};
+struct NamedBuffer {
+  std::string name;
+  Buffer* buffer;
+};
+/// Name → tensor in registration order of the network.
+using StateDict = std::vector<std::pair<std::string, Tensor>>;
+
+/// A layer or container.
+///
+/// State is registered once, in the constructor, under PyTorch's names; copying, moving between
+/// dtypes, saving, loading, counting and printing derive from that registration. A module owns what its
+/// backward needs: forward pushes it, each backward pops, in reverse order. In eval mode nothing is
+/// kept unless keep_for_backward(true) asks for it.
+class Module {
+ public:
+  virtual ~Module() = default;
+  Module(Module&&) = default;
+  Module& operator=(Module&&) = default;
+
+  /// The name in the layer table, e.g. "BatchNorm2d".
+  virtual std::string_view type() const = 0;
+  /// The options from which the layer table builds an equal layer (without its state).
+  virtual Options options() const { return {}; }
+  /// A deep copy of state and mode; nothing saved for backward is copied.
+  virtual std::unique_ptr<Module> clone() const = 0;
+  /// The shape of forward's result. Throws ShapeError naming this layer where the input does not fit.
+  virtual Shape output_shape(const Shape& input) const = 0;
+
+  /// y for x. Keeps x's dtype and layout unless the layer says otherwise.
+  virtual Tensor forward(const Tensor& x) = 0;
+  /// dx for dy, for the latest forward not yet taken back; adds to the parameters' gradients. Throws
+  /// StateError without such a forward.
+  virtual Tensor backward(const Tensor& dy) = 0;
+  /// Draws fresh initial parameters and resets the buffers of this module alone, not its children.
+  virtual void reset_parameters(Random& random);
+  /// What was fused into or out of this layer, for inspect; empty if nothing.
+  virtual std::string fusion_note() const { return {}; }
+
+  /// Training mode for this module and its children. Layers frozen by freeze() ignore it.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+  /// Whether forward in eval mode saves what backward needs, here and in the children.
+  void keep_for_backward(bool on = true);
+  /// Forgets everything saved for backward, here and in the children.
+  void clear_saved();
+
+  /// Initializes all parameters here and below from one seed; each module draws from a stream of its
+  /// own, named by its path.
+  void initialize(std::uint64_t seed);
+  void zero_grad();
+  /// Converts parameters to f32 or f64 (buffers keep their dtype).
+  void to(DType dtype);
+
+  /// Of this module and, depth first, its children.
+  std::vector<NamedParameter> parameters();
+  std::vector<NamedBuffer> buffers();
+  /// Number of trainable elements.
+  std::int64_t parameter_count();
+  /// Parameters and buffers by name; the tensors share memory with the module. With `exported_only`
+  /// the set that PyTorch knows.
+  StateDict state_dict(bool exported_only = false);
+  /// Copies values in, converting dtypes. Throws Error naming the first missing, surplus or misshapen
+  /// tensor, before anything is changed.
+  void load_state_dict(const StateDict& state);
+
+  std::size_t child_count() const { return children_.size(); }
+  const std::string& child_name(std::size_t i) const { return children_[i].first; }
+  Module& child(std::size_t i) { return *children_[i].second; }
+  const Module& child(std::size_t i) const { return *children_[i].second; }
+  /// Calls f(path, module) for this module (path "") and, depth first, for everything below.
+  void visit(const std::function<void(const std::string&, Module&)>& f);
+
+  /// "BatchNorm2d 3.body.1" once part of a network, else "BatchNorm2d": how errors name the layer.
+  std::string label() const;
+  const std::string& path() const { return path_; }
+
+ protected:
+  using Id = std::size_t;
+
+  Module() = default;
+  /// Copies parameters, buffers and children deeply.
+  Module(const Module& other);
+  Module& operator=(const Module&) = delete;
+
+  Id register_parameter(std::string name, const Shape& shape, ParameterKind kind);
+  Id register_buffer(std::string name, Tensor value, bool exported = true);
+  Module& register_child(std::string name, std::unique_ptr<Module> child);
+  /// Takes child i's place.
+  void replace_child(std::size_t i, std::unique_ptr<Module> child);
+
+  Parameter& parameter(Id id) { return *parameters_[id].second; }
+  const Parameter& parameter(Id id) const { return *parameters_[id].second; }
+  Tensor& buffer(Id id) { return buffers_[id].second->value; }
+  const Tensor& buffer(Id id) const { return buffers_[id].second->value; }
+
+  /// Whether forward must save for backward now.
+  bool recording() const { return training_ || keep_; }
+  /// For modules whose mode is not simply what train() says.
+  virtual void on_train(bool on) { training_ = on; }
+  /// Forgets this module's own saved values.
+  virtual void clear_own_saved() {}
+
+  bool training_ = true;
+
+ private:
+  void set_path(const std::string& path);
+  void collect(const std::string& prefix, std::vector<NamedParameter>& out);
+  void collect(const std::string& prefix, std::vector<NamedBuffer>& out);
+
+  std::vector<std::pair<std::string, std::unique_ptr<Parameter>>> parameters_;
+  std::vector<std::pair<std::string, std::unique_ptr<Buffer>>> buffers_;
+  std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
+  std::string path_;
+  bool keep_ = false;
+};
+
+/// What a module saved, latest last. Copies of a module start with an empty one.
+template <class T>
+class SavedStack {
+ public:
+  SavedStack() = default;
+  SavedStack(const SavedStack&) {}
+  SavedStack& operator=(const SavedStack&) = delete;
+  SavedStack(SavedStack&&) = default;
+  SavedStack& operator=(SavedStack&&) = default;
+
+  void push(T value) { values_.push_back(std::move(value)); }
+  /// The latest; throws StateError naming the layer if there is none.
+  T pop(const Module& module) {
+    if (values_.empty()) {
+      fail<StateError>(
+          "[{}] backward without a forward to take back; call forward in training mode first, or "
+          "keep_for_backward() in eval mode",
+          module.label());
+    }
+    T value = std::move(values_.back());
+    values_.pop_back();
+    return value;
+  }
+  void clear() { values_.clear(); }
+  std::size_t size() const { return values_.size(); }
+
+ private:
+  std::vector<T> values_;
+};
+
+/// Gives a concrete module its clone().
+template <class Derived, class Base = Module>
+class Cloneable : public Base {
+ public:
+  std::unique_ptr<Module> clone() const override {
+    return std::make_unique<Derived>(static_cast<const Derived&>(*this));
+  }
+
+ protected:
+  using Base::Base;
+};
+
+}  // namespace evenkeel::nn

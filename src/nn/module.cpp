@@ -1,0 +1,198 @@
+#include <evenkeel/nn/module.h>
+
+#include <algorithm>
+
+namespace evenkeel::nn {
+namespace {
+
+std::string join(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+/// FNV-1a: the stream of a module's initial values depends on its path alone.
+std::uint64_t hash_of(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  }
+  return hash;
+}
+
+}  // namespace
+
+Module::Module(const Module& other)
+    : training_(other.training_), path_(other.path_), keep_(other.keep_) {
+  for (const auto& [name, parameter] : other.parameters_) {
+    auto copy = std::make_unique<Parameter>(*parameter);
+    copy->value = parameter->value.clone();
+    copy->grad = parameter->grad.clone();
+    parameters_.emplace_back(name, std::move(copy));
+  }
+  for (const auto& [name, buffer] : other.buffers_) {
+    buffers_.emplace_back(name,
+                          std::make_unique<Buffer>(Buffer{buffer->value.clone(), buffer->exported}));
+  }
+  for (const auto& [name, child] : other.children_) children_.emplace_back(name, child->clone());
+}
+
+void Module::reset_parameters(Random& /*random*/) {}
+
+void Module::train(bool on) {
+  on_train(on);
+  for (auto& [name, child] : children_) child->train(on);
+}
+
+void Module::keep_for_backward(bool on) {
+  keep_ = on;
+  for (auto& [name, child] : children_) child->keep_for_backward(on);
+}
+
+void Module::clear_saved() {
+  clear_own_saved();
+  for (auto& [name, child] : children_) child->clear_saved();
+}
+
+void Module::initialize(std::uint64_t seed) {
+  visit([seed](const std::string& path, Module& module) {
+    Random random(seed, hash_of(path));
+    module.reset_parameters(random);
+  });
+}
+
+void Module::zero_grad() {
+  for (auto& [name, parameter] : parameters()) parameter->grad.fill(0);
+}
+
+void Module::to(DType dtype) {
+  if (dtype != DType::f32 && dtype != DType::f64) {
+    fail<UsageError>("[{}] parameters are f32 or f64, not {}", label(), name_of(dtype));
+  }
+  for (auto& [name, parameter] : parameters()) {
+    parameter->value = parameter->value.to(dtype);
+    parameter->grad = parameter->grad.to(dtype);
+  }
+}
+
+std::vector<NamedParameter> Module::parameters() {
+  std::vector<NamedParameter> result;
+  collect("", result);
+  return result;
+}
+
+std::vector<NamedBuffer> Module::buffers() {
+  std::vector<NamedBuffer> result;
+  collect("", result);
+  return result;
+}
+
+std::int64_t Module::parameter_count() {
+  std::int64_t count = 0;
+  for (const auto& [name, parameter] : parameters()) {
+    if (parameter->trainable) count += parameter->value.numel();
+  }
+  return count;
+}
+
+StateDict Module::state_dict(bool exported_only) {
+  StateDict result;
+  visit([&](const std::string& path, Module& module) {
+    for (auto& [name, parameter] : module.parameters_) {
+      result.emplace_back(join(path, name), parameter->value);
+    }
+    for (auto& [name, buffer] : module.buffers_) {
+      if (buffer->exported || !exported_only) result.emplace_back(join(path, name), buffer->value);
+    }
+  });
+  return result;
+}
+
+void Module::load_state_dict(const StateDict& state) {
+  std::map<std::string, Tensor> given;
+  for (const auto& [name, tensor] : state) given[name] = tensor;
+  std::map<std::string, Tensor> internal;
+  for (const auto& [name, buffer] : buffers()) {
+    if (!buffer->exported) internal[name] = buffer->value;
+  }
+  const StateDict own = state_dict();
+  for (const auto& [name, tensor] : own) {
+    const auto it = given.find(name);
+    if (it == given.end()) {
+      if (internal.count(name) != 0) continue;  // a state dict from elsewhere does not have it
+      fail<Error>("[{}] the state has no tensor '{}'", label(), name);
+    }
+    if (it->second.shape() != tensor.shape()) {
+      fail<ShapeError>("[{}] '{}' has shape {}, expected {}", label(), name,
+                       it->second.shape().str(), tensor.shape().str());
+    }
+  }
+  for (const auto& [name, tensor] : state) {
+    const bool known =
+        std::ranges::any_of(own, [&](const auto& entry) { return entry.first == name; });
+    if (!known) {
+      std::vector<std::string> names;
+      for (const auto& entry : own) names.push_back(entry.first);
+      fail<Error>("[{}] the state has a tensor '{}' that the network lacks{}", label(), name,
+                  did_you_mean(name, names));
+    }
+  }
+  for (auto [name, tensor] : own) {
+    const auto it = given.find(name);
+    if (it != given.end()) tensor.copy_from(it->second);
+  }
+}
+
+void Module::visit(const std::function<void(const std::string&, Module&)>& f) {
+  std::function<void(const std::string&, Module&)> walk = [&](const std::string& path,
+                                                              Module& module) {
+    f(path, module);
+    for (auto& [name, child] : module.children_) walk(join(path, name), *child);
+  };
+  walk("", *this);
+}
+
+std::string Module::label() const {
+  return path_.empty() ? std::string(type()) : fmt::format("{} {}", type(), path_);
+}
+
+Module::Id Module::register_parameter(std::string name, const Shape& shape, ParameterKind kind) {
+  auto parameter = std::make_unique<Parameter>();
+  parameter->value = Tensor::zeros(shape);
+  parameter->grad = Tensor::zeros(shape);
+  parameter->kind = kind;
+  parameters_.emplace_back(std::move(name), std::move(parameter));
+  return parameters_.size() - 1;
+}
+
+Module::Id Module::register_buffer(std::string name, Tensor value, bool exported) {
+  buffers_.emplace_back(std::move(name),
+                        std::make_unique<Buffer>(Buffer{std::move(value), exported}));
+  return buffers_.size() - 1;
+}
+
+Module& Module::register_child(std::string name, std::unique_ptr<Module> child) {
+  children_.emplace_back(std::move(name), std::move(child));
+  set_path(path_);
+  return *children_.back().second;
+}
+
+void Module::replace_child(std::size_t i, std::unique_ptr<Module> child) {
+  children_.at(i).second = std::move(child);
+  set_path(path_);
+}
+
+void Module::set_path(const std::string& path) {
+  path_ = path;
+  for (auto& [name, child] : children_) child->set_path(join(path, name));
+}
+
+void Module::collect(const std::string& prefix, std::vector<NamedParameter>& out) {
+  for (auto& [name, parameter] : parameters_) out.push_back({join(prefix, name), parameter.get()});
+  for (auto& [name, child] : children_) child->collect(join(prefix, name), out);
+}
+
+void Module::collect(const std::string& prefix, std::vector<NamedBuffer>& out) {
+  for (auto& [name, buffer] : buffers_) out.push_back({join(prefix, name), buffer.get()});
+  for (auto& [name, child] : children_) child->collect(join(prefix, name), out);
+}
+
+}  // namespace evenkeel::nn
