@@ -1,0 +1,21 @@
+// Elementwise activations.
+#pragma once
+
+#include <evenkeel/core/tensor.h>
+
+#include <cstdint>
+
+namespace evenkeel::ops {
+
+enum class ActivationKind : std::uint8_t { relu, leaky_relu, sigmoid, tanh };
+
+// Tensors of any shape, f32 or f64, all of one layout. y may be x and dx may be dy.
+
+/// Overwrites y. `slope` is leaky_relu's factor for negative x.
+void activation_forward(ActivationKind kind, const Tensor& x, Tensor& y, double slope = 0.01);
+/// Overwrites dx from dy and the *output* y: relu and leaky_relu (slope > 0) take the sign from y,
+/// sigmoid and tanh their derivative. The derivative of relu at 0 is 0; of leaky_relu, slope.
+void activation_backward(ActivationKind kind, const Tensor& y, const Tensor& dy, Tensor& dx,
+                         double slope = 0.01);
+
+}  // namespace evenkeel::ops

@@ -1,0 +1,38 @@
+// Convolution over one or two spatial dimensions (cross-correlation, as everywhere in the field).
+#pragma once
+
+#include <evenkeel/core/tensor.h>
+
+#include <array>
+#include <cstdint>
+
+namespace evenkeel::ops {
+
+/// Index 0 is the height (or the only dimension), index 1 the width.
+struct ConvOptions {
+  std::array<std::int64_t, 2> stride{1, 1};
+  std::array<std::int64_t, 2> padding{0, 0};   ///< zeros on both sides
+  std::array<std::int64_t, 2> dilation{1, 1};  ///< 1: dense
+  std::int64_t groups = 1;
+};
+
+// Shapes, all f32 or all f64: x [N, C, L] or [N, C, H, W] in either layout, weight
+// [M, C/groups, K] or [M, C/groups, KH, KW] always channels first (PyTorch's order), bias [M] or
+// undefined, y and dy as conv_output_shape says, in x's layout. f32 runs through oneDNN, f64 through
+// plain loops. Errors: ShapeError naming the operator, before anything is written. N = 0 is allowed.
+
+/// [N, M, OL] or [N, M, OH, OW] with O = (I + 2·padding − dilation·(K − 1) − 1) / stride + 1. Throws
+/// ShapeError where x, weight and options do not fit each other or the result would be empty.
+Shape conv_output_shape(const Shape& x, const Shape& weight, const ConvOptions& options);
+
+/// Overwrites y.
+void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                  const ConvOptions& options, Tensor& y);
+/// Overwrites dx.
+void conv_backward_data(const Tensor& dy, const Tensor& weight, const ConvOptions& options,
+                        Tensor& dx);
+/// Adds to dweight and, where dbias is defined, to dbias.
+void conv_backward_weight(const Tensor& x, const Tensor& dy, const ConvOptions& options,
+                          Tensor& dweight, Tensor& dbias);
+
+}  // namespace evenkeel::ops

@@ -1,0 +1,28 @@
+// Sums, copies between channels, dropout.
+#pragma once
+
+#include <evenkeel/core/random.h>
+#include <evenkeel/core/tensor.h>
+
+#include <span>
+
+namespace evenkeel::ops {
+
+/// y = a + b; equal shapes, dtypes, layouts. y may be a or b.
+void add(const Tensor& a, const Tensor& b, Tensor& y);
+/// y += a.
+void accumulate(const Tensor& a, Tensor& y);
+
+/// Inverted dropout: overwrites y with x·mask/(1−p), mask drawn from `random` (which advances by a
+/// count that depends on the shape alone), and mask (u8, x's shape) with 0 or 1. 0 ≤ p < 1.
+/// Element i of the mask in memory order is the same for any number of threads.
+void dropout_forward(const Tensor& x, double p, Random& random, Tensor& mask, Tensor& y);
+/// Overwrites dx = dy·mask/(1−p). dx may be dy.
+void dropout_backward(const Tensor& dy, const Tensor& mask, double p, Tensor& dx);
+
+/// Overwrites y [N, ΣC, spatial...] with the parts [N, Cᵢ, spatial...] side by side.
+void concat_channels(std::span<const Tensor> parts, Tensor& y);
+/// The inverse: overwrites the parts.
+void split_channels(const Tensor& y, std::span<Tensor> parts);
+
+}  // namespace evenkeel::ops

@@ -1,0 +1,19 @@
+// Fully connected layers: y = x·Wᵀ + b.
+#pragma once
+
+#include <evenkeel/core/tensor.h>
+
+namespace evenkeel::ops {
+
+// Shapes, all f32 or all f64: x [N, K], weight [M, K] (PyTorch's order), bias [M] or undefined,
+// y and dy [N, M]. f32 runs through oneDNN, f64 through plain loops. Errors: ShapeError, before
+// anything is written. N = 0 is allowed.
+
+/// Overwrites y.
+void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y);
+/// Overwrites dx = dy·W.
+void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx);
+/// Adds dyᵀ·x to dweight and, where dbias is defined, the column sums of dy to it.
+void linear_backward_weight(const Tensor& x, const Tensor& dy, Tensor& dweight, Tensor& dbias);
+
+}  // namespace evenkeel::ops

@@ -1,0 +1,23 @@
+// Losses with their gradients.
+#pragma once
+
+#include <evenkeel/core/tensor.h>
+
+#include <cstdint>
+#include <span>
+
+namespace evenkeel::ops {
+
+/// Mean over the batch of the cross-entropy between softmax(logits [N, K]) and the labels, smoothed as
+/// (1 − s)·onehot + s/K (PyTorch's label_smoothing). Overwrites dlogits where it is defined (it may be
+/// logits). Computed with the maximum subtracted, sums in double. N = 0 gives 0. Errors: a label
+/// outside [0, K) throws ShapeError naming its row, before anything is written.
+double softmax_cross_entropy(const Tensor& logits, std::span<const std::int32_t> labels,
+                             double smoothing, Tensor* dlogits);
+/// Overwrites p with softmax(logits) along the last dimension of [N, K].
+void softmax(const Tensor& logits, Tensor& p);
+
+/// Mean over all elements of (y − target)²; overwrites dy where it is given.
+double mean_squared_error(const Tensor& y, const Tensor& target, Tensor* dy);
+
+}  // namespace evenkeel::ops

@@ -1,0 +1,41 @@
+// Pooling over one or two spatial dimensions.
+#pragma once
+
+#include <evenkeel/core/tensor.h>
+
+#include <array>
+#include <cstdint>
+
+namespace evenkeel::ops {
+
+enum class PoolKind : std::uint8_t { max, average };
+
+/// Index 0 is the height (or the only dimension), index 1 the width.
+struct PoolOptions {
+  std::array<std::int64_t, 2> kernel{2, 2};
+  std::array<std::int64_t, 2> stride{2, 2};
+  std::array<std::int64_t, 2> padding{0, 0};
+  /// Average pooling: whether padding counts in the divisor (PyTorch's default).
+  bool count_include_pad = true;
+};
+
+// x [N, C, L] or [N, C, H, W], f32 or f64, either layout; y in x's layout. f32 runs through oneDNN,
+// f64 through plain loops. Errors: ShapeError before anything is written.
+
+/// O = (I + 2·padding − K) / stride + 1, rounded down.
+Shape pool_output_shape(const Shape& x, const PoolOptions& options);
+/// Overwrites y. For max pooling returns what pool_backward needs (where each maximum came from; the
+/// first of equals), for average pooling an undefined tensor. `remember` false returns an undefined
+/// tensor and may be faster.
+Tensor pool_forward(PoolKind kind, const Tensor& x, const PoolOptions& options, Tensor& y,
+                    bool remember = true);
+/// Overwrites dx. `memory` is what pool_forward returned.
+void pool_backward(PoolKind kind, const Tensor& dy, const Tensor& memory,
+                   const PoolOptions& options, Tensor& dx);
+
+/// Mean over all positions: x [N, C, spatial...] → y [N, C]. Overwrites y.
+void global_average_pool_forward(const Tensor& x, Tensor& y);
+/// Overwrites dx.
+void global_average_pool_backward(const Tensor& dy, Tensor& dx);
+
+}  // namespace evenkeel::ops
