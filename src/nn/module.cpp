@@ -1,6 +1,6 @@
-#include <evenkeel/nn/module.h>
-
 #include <algorithm>
+
+#include <evenkeel/nn/module.h>
 
 namespace evenkeel::nn {
 namespace {
@@ -21,7 +21,10 @@ std::uint64_t hash_of(std::string_view text) {
 }  // namespace
 
 Module::Module(const Module& other)
-    : training_(other.training_), path_(other.path_), keep_(other.keep_) {
+    : training_(other.training_),
+      path_(other.path_),
+      keep_(other.keep_),
+      needs_input_gradient_(other.needs_input_gradient_) {
   for (const auto& [name, parameter] : other.parameters_) {
     auto copy = std::make_unique<Parameter>(*parameter);
     copy->value = parameter->value.clone();
@@ -29,8 +32,8 @@ Module::Module(const Module& other)
     parameters_.emplace_back(name, std::move(copy));
   }
   for (const auto& [name, buffer] : other.buffers_) {
-    buffers_.emplace_back(name,
-                          std::make_unique<Buffer>(Buffer{buffer->value.clone(), buffer->exported}));
+    buffers_.emplace_back(
+        name, std::make_unique<Buffer>(Buffer{buffer->value.clone(), buffer->exported}));
   }
   for (const auto& [name, child] : other.children_) children_.emplace_back(name, child->clone());
 }
@@ -50,6 +53,12 @@ void Module::keep_for_backward(bool on) {
 void Module::clear_saved() {
   clear_own_saved();
   for (auto& [name, child] : children_) child->clear_saved();
+}
+
+bool Module::has_parameters() const {
+  return !parameters_.empty() || std::ranges::any_of(children_, [](const auto& entry) {
+    return entry.second->has_parameters();
+  });
 }
 
 void Module::initialize(std::uint64_t seed) {

@@ -1,10 +1,6 @@
 // The base of layers and containers: registration of state, train and eval, forward and backward.
 #pragma once
 
-#include <evenkeel/core/options.h>
-#include <evenkeel/core/random.h>
-#include <evenkeel/core/tensor.h>
-
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -13,6 +9,10 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <evenkeel/core/options.h>
+#include <evenkeel/core/random.h>
+#include <evenkeel/core/tensor.h>
 
 namespace evenkeel::nn {
 
@@ -30,7 +30,8 @@ struct Parameter {
 /// State that is kept but not learned, such as running statistics.
 struct Buffer {
   Tensor value;
-  /// False for state that a checkpoint needs but a PyTorch state dict does not have (random positions).
+  /// False for state that a checkpoint needs but a PyTorch state dict does not have (random
+  /// positions).
   bool exported = true;
 };
 
@@ -48,9 +49,9 @@ using StateDict = std::vector<std::pair<std::string, Tensor>>;
 /// A layer or container.
 ///
 /// State is registered once, in the constructor, under PyTorch's names; copying, moving between
-/// dtypes, saving, loading, counting and printing derive from that registration. A module owns what its
-/// backward needs: forward pushes it, each backward pops, in reverse order. In eval mode nothing is
-/// kept unless keep_for_backward(true) asks for it.
+/// dtypes, saving, loading, counting and printing derive from that registration. A module owns what
+/// its backward needs: forward pushes it, each backward pops, in reverse order. In eval mode
+/// nothing is kept unless keep_for_backward(true) asks for it.
 class Module {
  public:
   virtual ~Module() = default;
@@ -63,13 +64,14 @@ class Module {
   virtual Options options() const { return {}; }
   /// A deep copy of state and mode; nothing saved for backward is copied.
   virtual std::unique_ptr<Module> clone() const = 0;
-  /// The shape of forward's result. Throws ShapeError naming this layer where the input does not fit.
+  /// The shape of forward's result. Throws ShapeError naming this layer where the input does not
+  /// fit.
   virtual Shape output_shape(const Shape& input) const = 0;
 
   /// y for x. Keeps x's dtype and layout unless the layer says otherwise.
   virtual Tensor forward(const Tensor& x) = 0;
-  /// dx for dy, for the latest forward not yet taken back; adds to the parameters' gradients. Throws
-  /// StateError without such a forward.
+  /// dx for dy, for the latest forward not yet taken back; adds to the parameters' gradients.
+  /// Throws StateError without such a forward.
   virtual Tensor backward(const Tensor& dy) = 0;
   /// Draws fresh initial parameters and resets the buffers of this module alone, not its children.
   virtual void reset_parameters(Random& random);
@@ -84,9 +86,19 @@ class Module {
   void keep_for_backward(bool on = true);
   /// Forgets everything saved for backward, here and in the children.
   void clear_saved();
+  /// False where nobody uses the gradient of this module's input, as at the start of a network.
+  /// Layers with parameters may then return an undefined tensor from backward, and modules without
+  /// any save nothing: their backward is not to be called (see needs_backward). Containers pass it
+  /// on to the children that see the input. True at first.
+  virtual void set_needs_input_gradient(bool on) { needs_input_gradient_ = on; }
+  bool needs_input_gradient() const { return needs_input_gradient_; }
+  /// Whether backward has anything to compute here: an input gradient or parameters.
+  bool needs_backward() const { return needs_input_gradient_ || has_parameters(); }
+  /// Whether there are parameters here or in the children.
+  bool has_parameters() const;
 
-  /// Initializes all parameters here and below from one seed; each module draws from a stream of its
-  /// own, named by its path.
+  /// Initializes all parameters here and below from one seed; each module draws from a stream of
+  /// its own, named by its path.
   void initialize(std::uint64_t seed);
   void zero_grad();
   /// Converts parameters to f32 or f64 (buffers keep their dtype).
@@ -100,8 +112,8 @@ class Module {
   /// Parameters and buffers by name; the tensors share memory with the module. With `exported_only`
   /// the set that PyTorch knows.
   StateDict state_dict(bool exported_only = false);
-  /// Copies values in, converting dtypes. Throws Error naming the first missing, surplus or misshapen
-  /// tensor, before anything is changed.
+  /// Copies values in, converting dtypes. Throws Error naming the first missing, surplus or
+  /// misshapen tensor, before anything is changed.
   void load_state_dict(const StateDict& state);
 
   std::size_t child_count() const { return children_.size(); }
@@ -135,7 +147,7 @@ class Module {
   const Tensor& buffer(Id id) const { return buffers_[id].second->value; }
 
   /// Whether forward must save for backward now.
-  bool recording() const { return training_ || keep_; }
+  bool recording() const { return (training_ || keep_) && needs_backward(); }
   /// For modules whose mode is not simply what train() says.
   virtual void on_train(bool on) { training_ = on; }
   /// Forgets this module's own saved values.
@@ -153,6 +165,7 @@ class Module {
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
   std::string path_;
   bool keep_ = false;
+  bool needs_input_gradient_ = true;
 };
 
 /// What a module saved, latest last. Copies of a module start with an empty one.

@@ -1,0 +1,49 @@
+// Named networks, and networks from config files.
+#pragma once
+
+#include <evenkeel/model/config.h>
+#include <evenkeel/nn/module.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evenkeel::model {
+
+/// Where a normalization stands relative to the activation, or only at the network's input.
+enum class Placement : std::uint8_t { before, after, input };
+
+/// What a network is built from. The keys of config files and the flags have the same names.
+struct NetworkOptions {
+  std::string net = "mlp";      ///< a name of networks(), or "config" for a layer list
+  std::string norm = "batch";   ///< "batch" or "none"
+  Placement placement = Placement::before;
+  double eps = 1e-5;
+  std::optional<double> momentum = 0.1;  ///< PyTorch's convention; empty: cumulative average
+  double dropout = 0.0;                  ///< after each hidden block of the networks that have it
+  Shape input;                           ///< of one sample, e.g. [1, 28, 28]
+  std::int64_t classes = 10;
+  std::vector<LayerSpec> layers;  ///< for "config"
+};
+
+struct NetworkInfo {
+  std::string name, help;
+  bool spatial;  ///< convolutional: takes [N, C, H, W] and prefers channels last
+};
+/// The table of named networks: mlp, paper-mlp, convnet, resnet20, resnet50.
+const std::vector<NetworkInfo>& networks();
+
+/// Builds and checks the network (its output must be [N, classes]); parameters are drawn from `seed`.
+/// Throws UsageError for an unknown name (with the nearest one), ShapeError naming the layer that does
+/// not fit.
+std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::uint64_t seed);
+/// Whether inputs are better given channels last.
+bool prefers_channels_last(const NetworkOptions& options);
+
+/// NetworkOptions from config values (keys net, norm, placement, eps, momentum, dropout, input,
+/// classes) and back.
+NetworkOptions network_options(const Config& config);
+void put_network_options(const NetworkOptions& options, Config& config);
+
+}  // namespace evenkeel::model

@@ -1,0 +1,13 @@
+// Fusion: batch norm + activation, and batch norm + residual sum + activation, in one pass over memory.
+#pragma once
+
+#include <evenkeel/nn/module.h>
+
+namespace evenkeel::nn {
+
+/// Fuses where the order of layers allows it, in `network` and everything below; returns the number of
+/// layers that were absorbed. Results keep their bits. Does nothing where the environment says
+/// EVENKEEL_FUSION=0. A fused network trains, evaluates, copies, saves and loads as before.
+int fuse(Module& network);
+
+}  // namespace evenkeel::nn

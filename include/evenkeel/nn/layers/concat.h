@@ -1,0 +1,41 @@
+// Branches side by side.
+#pragma once
+
+#include <evenkeel/nn/layers/container.h>
+
+namespace evenkeel::nn {
+
+/// Every branch gets x; their outputs [N, Cᵢ, spatial...], equal but for Cᵢ, are put side by side:
+/// y [N, ΣCᵢ, spatial...] in the layout of the first. The branches are called "0", "1", …
+class Concat : public Cloneable<Concat, Container> {
+ public:
+  template <class... Branches>
+  requires ChildrenOf<Concat, Branches...>
+  explicit Concat(Branches&&... branches) {
+    (add(to_owned(std::forward<Branches>(branches))), ...);
+  }
+  Concat() = default;
+
+  /// Appends. Throws UsageError for a null pointer.
+  Concat& add(std::unique_ptr<Module> branch);
+  template <Layer T>
+  Concat& add(T&& branch) {
+    return add(to_owned(std::forward<T>(branch)));
+  }
+  std::size_t size() const { return child_count(); }
+
+  std::string_view type() const override { return "Concat"; }
+  /// Throws UsageError without a branch.
+  Shape output_shape(const Shape& input) const override;
+  std::vector<Shape> child_inputs(const Shape& input) const override;
+  Tensor forward(const Tensor& x) override;
+  Tensor backward(const Tensor& dy) override;
+  void set_needs_input_gradient(bool on) override;
+
+ private:
+  void clear_own_saved() override { saved_.clear(); }
+
+  SavedStack<std::vector<Shape>> saved_;  // of the branches' outputs
+};
+
+}  // namespace evenkeel::nn

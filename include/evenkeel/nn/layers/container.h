@@ -1,0 +1,42 @@
+// What containers share.
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <evenkeel/nn/module.h>
+
+namespace evenkeel::nn {
+
+/// A module made of children. Shapes are checked through all of them before the first is run, so
+/// that a ShapeError leaves every layer as it was.
+class Container : public Module {
+ public:
+  /// The shape that each child gets where the container gets `input`, in the order of the children.
+  virtual std::vector<Shape> child_inputs(const Shape& input) const = 0;
+};
+
+/// A layer or container given by value (or moved in).
+template <class T>
+concept Layer = std::derived_from<std::remove_cvref_t<T>, Module>;
+
+/// What a container's constructor may take as its children: layers, or owned modules. A single
+/// argument of the container's own type is a copy, not a nesting.
+template <class T>
+concept LayerArgument = Layer<T> || std::convertible_to<T, std::unique_ptr<Module>>;
+template <class Self, class... Args>
+concept ChildrenOf = (sizeof...(Args) > 0) && (LayerArgument<Args> && ...) &&
+                     !(sizeof...(Args) == 1 &&
+                       (std::derived_from<std::remove_cvref_t<Args>, Self> && ...));
+
+/// On the heap, as the containers keep it.
+template <Layer T>
+std::unique_ptr<Module> to_owned(T&& layer) {
+  return std::make_unique<std::remove_cvref_t<T>>(std::forward<T>(layer));
+}
+inline std::unique_ptr<Module> to_owned(std::unique_ptr<Module> layer) { return layer; }
+
+}  // namespace evenkeel::nn

@@ -1,0 +1,85 @@
+// Convolution layers over one and two spatial dimensions.
+#pragma once
+
+#include <cstdint>
+
+#include <evenkeel/nn/layers/pair.h>
+#include <evenkeel/nn/module.h>
+#include <evenkeel/ops/conv.h>
+
+namespace evenkeel::nn {
+
+/// Changing them later has no effect: the layer copies them.
+struct Conv1dOptions {
+  std::int64_t stride = 1;
+  std::int64_t padding = 0;   ///< zeros on both sides
+  std::int64_t dilation = 1;  ///< distance between taps; 1: dense
+  std::int64_t groups = 1;    ///< divides both channel counts
+  bool bias = true;
+};
+/// Changing them later has no effect: the layer copies them.
+struct Conv2dOptions {
+  Pair stride = 1;
+  Pair padding = 0;
+  Pair dilation = 1;
+  std::int64_t groups = 1;
+  bool bias = true;
+};
+
+/// What Conv1d and Conv2d share. x [N, in_channels, spatial...] in either layout → y [N,
+/// out_channels, spatial...] in x's layout, f32 or f64 like the parameters; each extent becomes (I
+/// + 2·padding − dilation·(K − 1) − 1) / stride + 1, rounded down. Parameters, in PyTorch's order:
+/// weight [out_channels, in_channels/groups, kernel...], bias [out_channels].
+class Convolution : public Module {
+ public:
+  Options options() const override;
+  Shape output_shape(const Shape& input) const override;
+  Tensor forward(const Tensor& x) override;
+  Tensor backward(const Tensor& dy) override;
+  /// PyTorch's: weight and bias from U(±1/√(in_channels/groups·kernel)).
+  void reset_parameters(Random& random) override;
+
+  std::int64_t in_channels() const { return in_; }
+  std::int64_t out_channels() const { return out_; }
+  bool has_bias() const { return bias_; }
+  const ops::ConvOptions& geometry() const { return geometry_; }
+  Parameter& weight() { return parameter(0); }
+  /// Throws UsageError where the layer has none.
+  Parameter& bias();
+
+ protected:
+  Convolution(int spatial_rank, std::int64_t in_channels, std::int64_t out_channels, Pair kernel,
+              const ops::ConvOptions& geometry, bool bias);
+
+ private:
+  void clear_own_saved() override { saved_.clear(); }
+  void check_options() const;
+
+  int spatial_rank_;
+  std::int64_t in_;
+  std::int64_t out_;
+  Pair kernel_;
+  ops::ConvOptions geometry_;
+  bool bias_;
+  SavedStack<Tensor> saved_;  // x
+};
+
+/// x [N, C, L].
+class Conv1d : public Cloneable<Conv1d, Convolution> {
+ public:
+  /// Throws UsageError for values out of range.
+  Conv1d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel_size,
+         Conv1dOptions options = {});
+  std::string_view type() const override { return "Conv1d"; }
+};
+
+/// x [N, C, H, W].
+class Conv2d : public Cloneable<Conv2d, Convolution> {
+ public:
+  /// Throws UsageError for values out of range.
+  Conv2d(std::int64_t in_channels, std::int64_t out_channels, Pair kernel_size,
+         Conv2dOptions options = {});
+  std::string_view type() const override { return "Conv2d"; }
+};
+
+}  // namespace evenkeel::nn

@@ -1,0 +1,54 @@
+// A body with a connection past it.
+#pragma once
+
+#include <optional>
+
+#include <evenkeel/nn/layers/container.h>
+#include <evenkeel/ops/activation.h>
+
+namespace evenkeel::nn {
+
+/// y = activation(body(x) + shortcut(x)), with the identity where there is no shortcut and without
+/// an activation where none is given. Children: "body" and, if there is one, "shortcut".
+///
+///     Residual(Sequential{Conv2d(64, 64, 3, {.padding = 1}), BatchNorm2d(64)},
+///     ops::ActivationKind::relu)
+class Residual : public Cloneable<Residual, Container> {
+ public:
+  using Kind = ops::ActivationKind;
+
+  /// A null shortcut is the identity. Throws UsageError for a null body and for leaky_relu, which
+  /// has no slope here.
+  explicit Residual(std::unique_ptr<Module> body, std::unique_ptr<Module> shortcut = nullptr,
+                    std::optional<Kind> activation = std::nullopt);
+  template <Layer Body>
+  requires ChildrenOf<Residual, Body>
+  explicit Residual(Body&& body, std::optional<Kind> activation = std::nullopt)
+      : Residual(to_owned(std::forward<Body>(body)), nullptr, activation) {}
+  template <Layer Body, Layer Shortcut>
+  Residual(Body&& body, Shortcut&& shortcut, std::optional<Kind> activation = std::nullopt)
+      : Residual(to_owned(std::forward<Body>(body)), to_owned(std::forward<Shortcut>(shortcut)),
+                 activation) {}
+
+  Module& body() { return child(0); }
+  bool has_shortcut() const { return child_count() > 1; }
+  /// Throws UsageError where it is the identity.
+  Module& shortcut();
+  std::optional<Kind> activation() const { return activation_; }
+
+  std::string_view type() const override { return "Residual"; }
+  Options options() const override;
+  Shape output_shape(const Shape& input) const override;
+  std::vector<Shape> child_inputs(const Shape& input) const override;
+  Tensor forward(const Tensor& x) override;
+  Tensor backward(const Tensor& dy) override;
+  void set_needs_input_gradient(bool on) override;
+
+ private:
+  void clear_own_saved() override { saved_.clear(); }
+
+  std::optional<Kind> activation_;
+  SavedStack<Tensor> saved_;  // y, where there is an activation
+};
+
+}  // namespace evenkeel::nn

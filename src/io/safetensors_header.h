@@ -1,0 +1,33 @@
+// The JSON header of safetensors files.
+#pragma once
+
+#include <evenkeel/io/safetensors.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "io/origin.h"
+
+namespace evenkeel::io {
+
+/// What the header says about one tensor, checked for form but not against anything else.
+struct SafetensorsEntry {
+  std::string name;
+  std::string dtype;
+  std::vector<std::uint64_t> shape;
+  std::vector<std::uint64_t> offsets;  ///< begin and end in the data behind the header
+};
+
+struct SafetensorsHeader {
+  std::vector<SafetensorsEntry> entries;  ///< in the order of the header
+  std::map<std::string, std::string> metadata;
+};
+
+/// Refuses what is not JSON, not of the format's form, nested deeper than it, or named twice.
+SafetensorsHeader parse_safetensors_header(std::string_view json, const Origin& origin);
+
+/// The header as text, padded with spaces so that the data begins at a multiple of 8 bytes.
+std::string make_safetensors_header(const SafetensorsHeader& header, const Origin& origin);
+
+}  // namespace evenkeel::io

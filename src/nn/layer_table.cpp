@@ -1,0 +1,34 @@
+#include <fmt/ranges.h>
+
+#include "nn/layers/rows.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/nn/layer_table.h>
+
+namespace evenkeel::nn {
+
+std::span<const LayerRow> layer_table() {
+  static const std::vector<LayerRow> table = {
+      linear_row(),     conv1d_row(),     conv2d_row(),          max_pool1d_row(), max_pool2d_row(),
+      avg_pool1d_row(), avg_pool2d_row(), global_avg_pool_row(), relu_row(),       leaky_relu_row(),
+      sigmoid_row(),    tanh_row(),       dropout_row(),         flatten_row(),    identity_row(),
+  };
+  return table;
+}
+
+std::unique_ptr<Module> make_layer(const std::string& type, const Options& options) {
+  std::vector<std::string> names;
+  for (const LayerRow& row : layer_table()) {
+    if (row.name == type) {
+      auto layer = row.make(options);
+      options.reject_unknown(type);
+      return layer;
+    }
+    names.push_back(row.name);
+  }
+  const std::string suggestion = did_you_mean(type, names);
+  fail<UsageError>(
+      "[layer] there is no layer type '{}'{}", type,
+      suggestion.empty() ? fmt::format("; known are {}", fmt::join(names, ", ")) : suggestion);
+}
+
+}  // namespace evenkeel::nn

@@ -1,0 +1,184 @@
+#include <algorithm>
+
+#include "nn/layers/checks.h"
+#include "nn/layers/join.h"
+#include <evenkeel/nn/layers/graph.h>
+
+namespace evenkeel::nn {
+
+Graph& Graph::add(const std::string& name, std::unique_ptr<Module> module,
+                  const std::string& input) {
+  if (!module)
+    fail<UsageError>("[{}] node '{}' expects a module, got a null pointer", label(), name);
+  Node node{name, NodeKind::module, child_count(), indices_of(name, {input})};
+  register_child(name, std::move(module));
+  return append(std::move(node));
+}
+
+Graph& Graph::add(const std::string& name, std::unique_ptr<Module> module) {
+  return add(name, std::move(module), nodes_.back().name);
+}
+
+Graph& Graph::add_sum(const std::string& name, const std::vector<std::string>& inputs) {
+  return append({name, NodeKind::sum, 0, indices_of(name, inputs)});
+}
+
+Graph& Graph::add_concat(const std::string& name, const std::vector<std::string>& inputs) {
+  return append({name, NodeKind::concat, 0, indices_of(name, inputs)});
+}
+
+void Graph::set_output(const std::string& name) {
+  output_ = index_of(name);
+  output_was_set_ = true;
+  plan();
+}
+
+std::size_t Graph::index_of(const std::string& name) const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i].name == name) return i;
+    names.push_back(nodes_[i].name);
+  }
+  fail<UsageError>("[{}] there is no node '{}' yet{}", label(), name, did_you_mean(name, names));
+}
+
+std::vector<std::size_t> Graph::indices_of(const std::string& name,
+                                           const std::vector<std::string>& inputs) const {
+  if (name.empty() || name.find('.') != std::string::npos) {
+    fail<UsageError>("[{}] expected a node name without dots, got '{}'", label(), name);
+  }
+  if (std::ranges::any_of(nodes_, [&](const Node& node) { return node.name == name; })) {
+    fail<UsageError>("[{}] there is a node '{}' already; give each its own name", label(), name);
+  }
+  if (inputs.empty()) fail<UsageError>("[{}] node '{}' expects at least one input", label(), name);
+  std::vector<std::size_t> result;
+  for (const std::string& input : inputs) result.push_back(index_of(input));
+  return result;
+}
+
+Graph& Graph::append(Node node) {
+  nodes_.push_back(std::move(node));
+  if (!output_was_set_) output_ = nodes_.size() - 1;
+  plan();
+  return *this;
+}
+
+void Graph::plan() {
+  live_.assign(nodes_.size(), false);
+  last_use_.assign(nodes_.size(), output_);
+  live_[output_] = true;
+  for (std::size_t i = output_ + 1; i-- > 0;) {
+    if (!live_[i]) continue;
+    for (const std::size_t input : nodes_[i].inputs) {
+      if (!live_[input]) last_use_[input] = i;
+      live_[input] = true;
+    }
+  }
+  wants_.assign(nodes_.size(), false);
+  wants_[0] = needs_input_gradient();
+  for (std::size_t i = 1; i < nodes_.size(); ++i) {
+    const Node& node = nodes_[i];
+    const bool needed = std::ranges::any_of(node.inputs, [&](std::size_t j) { return wants_[j]; });
+    wants_[i] = needed;
+    if (node.kind == NodeKind::module) {
+      child(node.child).set_needs_input_gradient(needed);
+      wants_[i] = needed || child(node.child).has_parameters();
+    }
+  }
+}
+
+void Graph::set_needs_input_gradient(bool on) {
+  Module::set_needs_input_gradient(on);
+  plan();
+}
+
+std::vector<Shape> Graph::node_shapes(const Shape& input) const {
+  std::vector<Shape> shapes{input};
+  for (std::size_t i = 1; i < nodes_.size(); ++i) {
+    const Node& node = nodes_[i];
+    std::vector<Shape> parts;
+    for (const std::size_t j : node.inputs) parts.push_back(shapes[j]);
+    const std::string what = fmt::format("inputs of node '{}'", node.name);
+    switch (node.kind) {
+      case NodeKind::input:
+        break;
+      case NodeKind::module:
+        shapes.push_back(child(node.child).output_shape(parts[0]));
+        break;
+      case NodeKind::sum:
+        shapes.push_back(sum_shape(*this, what, parts));
+        break;
+      case NodeKind::concat:
+        shapes.push_back(concat_shape(*this, what, parts));
+        break;
+    }
+  }
+  return shapes;
+}
+
+Shape Graph::output_shape(const Shape& input) const { return node_shapes(input)[output_]; }
+
+std::vector<Shape> Graph::child_inputs(const Shape& input) const {
+  const std::vector<Shape> shapes = node_shapes(input);
+  std::vector<Shape> result(child_count());
+  for (const Node& node : nodes_) {
+    if (node.kind == NodeKind::module) result[node.child] = shapes[node.inputs[0]];
+  }
+  return result;
+}
+
+Tensor Graph::forward(const Tensor& x) {
+  std::vector<Shape> shapes = node_shapes(x.shape());
+  std::vector<Tensor> values(nodes_.size());
+  values[0] = x;
+  for (std::size_t i = 1; i <= output_; ++i) {
+    if (!live_[i]) continue;
+    const Node& node = nodes_[i];
+    std::vector<Tensor> parts;
+    for (const std::size_t j : node.inputs) parts.push_back(values[j]);
+    if (node.kind == NodeKind::module) {
+      values[i] = child(node.child).forward(parts[0]);
+    } else if (node.kind == NodeKind::concat) {
+      values[i] = concat(shapes[i], std::move(parts));
+    } else {
+      values[i] = parts[0];
+      for (std::size_t k = 1; k < parts.size(); ++k) values[i] = sum(values[i], parts[k]);
+    }
+    for (const std::size_t j : node.inputs) {
+      if (last_use_[j] == i && j != output_) values[j] = Tensor();
+    }
+  }
+  if (recording()) saved_.push({std::move(shapes), x.layout()});
+  return values[output_];
+}
+
+Tensor Graph::backward(const Tensor& dy) {
+  const auto [shapes, layout] = saved_.pop(*this);
+  std::vector<Tensor> gradients(nodes_.size());
+  gradients[output_] = expect_gradient(*this, dy, shapes[output_], dy.dtype(), dy.layout());
+  for (std::size_t i = output_; i > 0; --i) {
+    if (!live_[i] || !wants_[i]) continue;
+    const Tensor gradient = std::exchange(gradients[i], Tensor());
+    pass_back(nodes_[i], gradient, shapes, gradients);
+  }
+  return needs_input_gradient() ? gradients[0].to(layout) : Tensor();
+}
+
+void Graph::pass_back(const Node& node, const Tensor& dy, const std::vector<Shape>& shapes,
+                      std::vector<Tensor>& gradients) {
+  const auto give = [&](std::size_t j, const Tensor& gradient) {
+    if (wants_[j]) gradients[j] = sum_of_gradients(gradients[j], gradient);
+  };
+  if (node.kind == NodeKind::module) {
+    give(node.inputs[0], child(node.child).backward(dy));
+  } else if (node.kind == NodeKind::sum) {
+    for (const std::size_t j : node.inputs) give(j, dy);
+  } else {
+    std::vector<Shape> parts;
+    for (const std::size_t j : node.inputs) parts.push_back(shapes[j]);
+    const std::vector<Tensor> split_gradients = split(dy, parts);
+    for (std::size_t k = 0; k < parts.size(); ++k) give(node.inputs[k], split_gradients[k]);
+  }
+}
+
+}  // namespace evenkeel::nn

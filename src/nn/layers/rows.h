@@ -1,0 +1,24 @@
+// The rows of the layer table; each is defined beside its layer.
+#pragma once
+
+#include <evenkeel/nn/layer_table.h>
+
+namespace evenkeel::nn {
+
+LayerRow linear_row();
+LayerRow conv1d_row();
+LayerRow conv2d_row();
+LayerRow max_pool1d_row();
+LayerRow max_pool2d_row();
+LayerRow avg_pool1d_row();
+LayerRow avg_pool2d_row();
+LayerRow global_avg_pool_row();
+LayerRow relu_row();
+LayerRow leaky_relu_row();
+LayerRow sigmoid_row();
+LayerRow tanh_row();
+LayerRow dropout_row();
+LayerRow flatten_row();
+LayerRow identity_row();
+
+}  // namespace evenkeel::nn

@@ -1,0 +1,80 @@
+#include <cmath>
+
+#include <evenkeel/nn/loss.h>
+#include <evenkeel/ops/loss.h>
+
+namespace evenkeel::nn {
+namespace {
+
+void check_labels(std::string_view where, const Tensor& logits,
+                  std::span<const std::int32_t> labels) {
+  if (logits.rank() != 2) {
+    fail<ShapeError>("[{}] expected logits [N, classes], got {}", where, logits.shape().str());
+  }
+  if (static_cast<std::int64_t>(labels.size()) != logits.dim(0)) {
+    fail<ShapeError>("[{}] expected {} labels for logits {}, got {}", where, logits.dim(0),
+                     logits.shape().str(), labels.size());
+  }
+}
+
+double cross_entropy(double smoothing, const Tensor& logits, std::span<const std::int32_t> labels,
+                     Tensor* gradient) {
+  check_labels("cross_entropy", logits, labels);
+  if (!(smoothing >= 0 && smoothing <= 1)) {
+    fail<UsageError>("[cross_entropy] expected 0 <= label_smoothing <= 1, got {}", smoothing);
+  }
+  return ops::softmax_cross_entropy(logits, labels, smoothing, gradient);
+}
+
+template <class T>
+bool is_correct(const T* row, std::int64_t classes, std::int32_t label) {
+  std::int64_t best = 0;
+  for (std::int64_t k = 0; k < classes; ++k) {
+    if (std::isnan(row[k])) return false;
+    if (row[k] > row[best]) best = k;
+  }
+  return classes > 0 && best == label;
+}
+
+template <class T>
+std::int64_t count_rows(const Tensor& logits, std::span<const std::int32_t> labels) {
+  const std::int64_t classes = logits.dim(1);
+  const T* row = logits.data<T>();
+  std::int64_t correct = 0;
+  for (const std::int32_t label : labels) {
+    if (is_correct(row, classes, label)) ++correct;
+    row += classes;
+  }
+  return correct;
+}
+
+}  // namespace
+
+LossResult CrossEntropy::operator()(const Tensor& logits,
+                                    std::span<const std::int32_t> labels) const {
+  LossResult result{0, Tensor::like(logits)};
+  result.value = cross_entropy(label_smoothing, logits, labels, &result.gradient);
+  return result;
+}
+
+double CrossEntropy::value(const Tensor& logits, std::span<const std::int32_t> labels) const {
+  return cross_entropy(label_smoothing, logits, labels, nullptr);
+}
+
+LossResult MeanSquaredError::operator()(const Tensor& y, const Tensor& target) const {
+  LossResult result{0, Tensor::like(y)};
+  result.value = ops::mean_squared_error(y, target, &result.gradient);
+  return result;
+}
+
+double MeanSquaredError::value(const Tensor& y, const Tensor& target) const {
+  return ops::mean_squared_error(y, target, nullptr);
+}
+
+std::int64_t count_correct(const Tensor& logits, std::span<const std::int32_t> labels) {
+  check_labels("count_correct", logits, labels);
+  return logits.dtype() == DType::f64 ? count_rows<double>(logits, labels)
+                                      : count_rows<float>(logits, labels);
+}
+
+}  // namespace evenkeel::nn

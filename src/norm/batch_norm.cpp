@@ -1,0 +1,409 @@
+// The operators: check, cut, and spread units of work over threads.
+#include <evenkeel/core/parallel.h>
+#include <evenkeel/norm/batch_norm.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "norm/checks.h"
+#include "norm/implementation.h"
+#include "norm/statistics.h"
+#include "norm/workspace.h"
+
+namespace evenkeel::norm {
+namespace {
+
+/// Whether there are enough slabs of channels to keep every thread busy with whole slabs, which then
+/// stay in its cache from the first pass to the second.
+bool slab_by_slab(const Cut& cut) { return cut.slabs() >= max_threads(); }
+
+std::int64_t slab_cost(const Cut& cut) {
+  return cut.rows * cut.s * (cut.slab_end(0) - cut.slab_begin(0));
+}
+
+/// f(c0, c1) over all slabs.
+template <class F>
+void for_each_slab(const Cut& cut, F&& f) {
+  parallel_for(cut.slabs(), slab_cost(cut),
+               [&](std::int64_t i) { f(cut.slab_begin(i), cut.slab_end(i)); });
+}
+
+/// f(c0, c1, group) over all slabs and groups.
+template <class F>
+void for_each_group(const Cut& cut, F&& f) {
+  parallel_for(cut.slabs() * cut.groups, slab_cost(cut) / std::max<std::int64_t>(cut.groups, 1),
+               [&](std::int64_t i) {
+                 const std::int64_t slab = i / cut.groups;
+                 f(cut.slab_begin(slab), cut.slab_end(slab), i % cut.groups);
+               });
+}
+
+/// f(c0, c1, row0, row1) over everything, in ranges of rows; results are elementwise, so the cut does
+/// not show in them.
+template <class F>
+void for_each_row_range(const Cut& cut, F&& f) {
+  if (!cut.last && cut.slabs() >= max_threads()) {
+    for_each_slab(cut, [&](std::int64_t c0, std::int64_t c1) { f(c0, c1, 0, cut.rows); });
+    return;
+  }
+  const std::int64_t row_cost = cut.channels * cut.s;
+  const std::int64_t rows = std::max<std::int64_t>(1, 16 * 1024 / std::max<std::int64_t>(row_cost, 1));
+  parallel_for((cut.rows + rows - 1) / rows, row_cost * rows, [&](std::int64_t i) {
+    const std::int64_t row0 = i * rows;
+    const std::int64_t row1 = std::min(cut.rows, row0 + rows);
+    for (std::int64_t slab = 0; slab < cut.slabs(); ++slab) {
+      f(cut.slab_begin(slab), cut.slab_end(slab), row0, row1);
+    }
+  });
+}
+
+/// The partial moments of the groups, merged in their order.
+Accumulator merge_groups(const Cut& cut, const Scratch& scratch, std::int64_t c) {
+  Accumulator total;
+  for (std::int64_t g = 0; g < cut.groups; ++g) {
+    const auto i = static_cast<std::size_t>(g * cut.channels + c);
+    total.merge(scratch.group_count[static_cast<std::size_t>(g)], scratch.partial_a[i],
+                scratch.partial_b[i]);
+  }
+  return total;
+}
+
+void collect_group(const Implementation& run, const ConstChannelView& x, const Cut& cut,
+                   Scratch& scratch, std::int64_t c0, std::int64_t c1, std::int64_t group) {
+  run.collect(x, cut, c0, c1, group, &scratch.partial_a[static_cast<std::size_t>(group * x.c)],
+              &scratch.partial_b[static_cast<std::size_t>(group * x.c)]);
+}
+
+/// Splits mean into hi + lo and rounds scale and shift, for channels [c0, c1).
+void prepare(const BatchNormState& state, const Affine& affine, std::int64_t c0, std::int64_t c1,
+             Coefficients& q) {
+  for (std::int64_t c = c0; c < c1; ++c) {
+    const auto i = static_cast<std::size_t>(c);
+    const double mean = state.mean[i];
+    const double inv_std = state.inv_std[i];
+    const double scale = inv_std * (affine.gamma.empty() ? 1.0 : affine.gamma[c]);
+    const double shift = affine.beta.empty() ? 0.0 : affine.beta[c];
+    q.hi[i] = static_cast<float>(mean);
+    q.lo[i] = std::isfinite(q.hi[i]) ? static_cast<float>(mean - static_cast<double>(q.hi[i])) : 0.F;
+    q.scale[i] = static_cast<float>(scale);
+    q.shift[i] = static_cast<float>(shift);
+    const bool finite = std::isfinite(mean) && std::isfinite(inv_std);
+    const bool wide = extreme_statistics(mean, inv_std) ||
+                      (finite && (leaves_f32_range(scale, 0x1p-100, 0x1p100) ||
+                                  std::abs(shift) > 0x1p120));
+    q.wide[i] = wide ? 1 : 0;
+  }
+}
+
+bool any_wide(const Coefficients& q) {
+  return std::ranges::any_of(q.wide, [](std::uint8_t wide) { return wide != 0; });
+}
+
+/// a = Σg/m and b = Σg(x−μ)/m·inv_std² for channels [c0, c1).
+void prepare_gradient(const GradientSums& sums, const BatchNormState& state, double count,
+                      std::int64_t c0, std::int64_t c1, Scratch& scratch) {
+  for (auto i = static_cast<std::size_t>(c0); i < static_cast<std::size_t>(c1); ++i) {
+    const double a = count > 0 ? sums.g[i] / count : 0.0;
+    const double b =
+        count > 0 ? sums.g_centred[i] / count * state.inv_std[i] * state.inv_std[i] : 0.0;
+    scratch.a[i] = a;
+    scratch.b[i] = b;
+    scratch.a_hi[i] = static_cast<float>(a);
+    scratch.a_lo[i] = std::isfinite(scratch.a_hi[i])
+                          ? static_cast<float>(a - static_cast<double>(scratch.a_hi[i]))
+                          : 0.F;
+    scratch.b_f32[i] = static_cast<float>(b);
+    if (std::isfinite(b) && std::abs(b) > 0x1p100) scratch.coefficients.wide[i] = 1;
+  }
+}
+
+GradientJob gradient_job(const ConstChannelView& x, const ConstChannelView& dy,
+                         const BatchNormState& state, const Affine& affine,
+                         const Epilogue& epilogue, const Scratch& scratch) {
+  return {x,
+          dy,
+          state,
+          affine,
+          epilogue,
+          scratch.coefficients,
+          scratch.a,
+          scratch.b,
+          scratch.a_hi,
+          scratch.a_lo,
+          scratch.b_f32,
+          {},
+          nullptr,
+          false};
+}
+
+void check_gradient(const ConstChannelView& x, const ConstChannelView& dy, const Affine& affine,
+                    const BatchNormState& state, const Epilogue& epilogue) {
+  check_input(x);
+  check_same(x, dy, "dy");
+  check_affine(x, affine);
+  check_state(x, state, epilogue);
+}
+
+void check_outputs(const ConstChannelView& x, const ChannelView& dx,
+                   const std::optional<ChannelView>& dadd) {
+  check_same(x, dx, "dx");
+  if (dadd) check_same(x, *dadd, "dadd");
+}
+
+void reduce_group(const Implementation& run, const GradientJob& job, const Cut& cut,
+                  Scratch& scratch, std::int64_t c0, std::int64_t c1, std::int64_t group) {
+  const auto base = static_cast<std::size_t>(group * cut.channels);
+  run.reduce(job, cut, c0, c1, group, &scratch.partial_a[base], &scratch.partial_b[base]);
+}
+
+void sum_groups(const Cut& cut, const Scratch& scratch, const GradientSums& sums, std::int64_t c0,
+                std::int64_t c1) {
+  for (std::int64_t c = c0; c < c1; ++c) {
+    double g = 0;
+    double centred = 0;
+    for (std::int64_t group = 0; group < cut.groups; ++group) {
+      const auto i = static_cast<std::size_t>(group * cut.channels + c);
+      g += scratch.partial_a[i];
+      centred += scratch.partial_b[i];
+    }
+    sums.g[static_cast<std::size_t>(c)] = g;
+    sums.g_centred[static_cast<std::size_t>(c)] = centred;
+  }
+}
+
+}  // namespace
+
+// ---- Phases ----
+
+void collect(const ConstChannelView& x, const Moments& moments, std::span<std::byte> workspace) {
+  check_input(x);
+  check_channels(x, moments.count.size(), "count");
+  check_channels(x, moments.mean.size(), "mean");
+  check_channels(x, moments.m2.size(), "m2");
+  const Cut cut(x);
+  Scratch scratch(cut, workspace);
+  const Implementation& run = select(x.dtype);
+  for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
+    collect_group(run, x, cut, scratch, c0, c1, group);
+  });
+  for (std::int64_t c = 0; c < x.c; ++c) {
+    const Accumulator total = merge_groups(cut, scratch, c);
+    const auto i = static_cast<std::size_t>(c);
+    moments.count[i] = total.count;
+    moments.mean[i] = total.mean;
+    moments.m2[i] = total.m2;
+  }
+}
+
+void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& affine,
+               const Epilogue& epilogue, const ChannelView& y, std::span<std::byte> workspace) {
+  check_input(x);
+  check_same(x, y, "y");
+  check_affine(x, affine);
+  check_epilogue(x, epilogue);
+  check_state(x, state, epilogue);
+  const Cut cut(x);
+  Scratch scratch(cut, workspace);
+  prepare(state, affine, 0, x.c, scratch.coefficients);
+  scratch.coefficients.any_wide = any_wide(scratch.coefficients);
+  const bool masks = epilogue.activation != Activation::none;
+  const NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
+                         masks ? state.mask.data() : nullptr};
+  const Implementation& run = select(x.dtype);
+  for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+    run.normalize(job, cut, c0, c1, r0, r1);
+  });
+}
+
+void reduce_gradients(const ConstChannelView& x, const ConstChannelView& dy,
+                      const BatchNormState& state, const Epilogue& epilogue,
+                      const GradientSums& sums, std::span<std::byte> workspace) {
+  check_gradient(x, dy, {}, state, epilogue);
+  check_channels(x, sums.g.size(), "sums.g");
+  check_channels(x, sums.g_centred.size(), "sums.g_centred");
+  const Cut cut(x);
+  Scratch scratch(cut, workspace);
+  const Affine no_affine;
+  prepare(state, no_affine, 0, x.c, scratch.coefficients);
+  const GradientJob job = gradient_job(x, dy, state, no_affine, epilogue, scratch);
+  const Implementation& run = select(x.dtype);
+  for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
+    reduce_group(run, job, cut, scratch, c0, c1, group);
+  });
+  sum_groups(cut, scratch, sums, 0, x.c);
+}
+
+void propagate(const ConstChannelView& x, const ConstChannelView& dy, const BatchNormState& state,
+               const Affine& affine, const Epilogue& epilogue, const GradientSums& sums,
+               double count, const ChannelView& dx, const std::optional<ChannelView>& dadd,
+               std::span<std::byte> workspace) {
+  check_gradient(x, dy, affine, state, epilogue);
+  check_outputs(x, dx, dadd);
+  if (count > 0) {
+    check_channels(x, sums.g.size(), "sums.g");
+    check_channels(x, sums.g_centred.size(), "sums.g_centred");
+  }
+  const Cut cut(x);
+  Scratch scratch(cut, workspace);
+  prepare(state, affine, 0, x.c, scratch.coefficients);
+  prepare_gradient(sums, state, count, 0, x.c, scratch);
+  scratch.coefficients.any_wide = any_wide(scratch.coefficients);
+  GradientJob job = gradient_job(x, dy, state, affine, epilogue, scratch);
+  job.dx = dx;
+  job.dadd = &dadd;
+  job.constant_statistics = count <= 0;
+  const Implementation& run = select(x.dtype);
+  for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+    run.propagate(job, cut, c0, c1, r0, r1);
+  });
+}
+
+// ---- Whole ----
+
+bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
+                   RunningStats* running, const Epilogue& epilogue, const ChannelView& y,
+                   BatchNormState& state, std::span<std::byte> workspace) {
+  check_input(x);
+  check_same(x, y, "y");
+  check_affine(x, affine);
+  check_eps(eps);
+  check_epilogue(x, epilogue);
+  check_state(x, state, epilogue);
+  check_count(x);
+  if (running != nullptr) check_running(x, *running);
+  if (x.numel() == 0) {
+    std::ranges::fill(state.mean, 0.0);
+    std::ranges::fill(state.var, 0.0);
+    std::ranges::fill(state.inv_std, 0.0);
+    return true;
+  }
+  const Cut cut(x);
+  Scratch scratch(cut, workspace);
+  const Implementation& run = select(x.dtype);
+  const auto finish = [&](std::int64_t c0, std::int64_t c1) {
+    for (std::int64_t c = c0; c < c1; ++c) {
+      const Accumulator total = merge_groups(cut, scratch, c);
+      finalize_channel(total.count, total.mean, total.m2, eps, state, static_cast<std::size_t>(c));
+    }
+  };
+  if (slab_by_slab(cut)) {
+    const bool masks = epilogue.activation != Activation::none;
+    NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
+                     masks ? state.mask.data() : nullptr};
+    job.coefficients.any_wide = true;  // not known beforehand: look at each channel
+    for_each_slab(cut, [&](std::int64_t c0, std::int64_t c1) {
+      for (std::int64_t group = 0; group < cut.groups; ++group) {
+        collect_group(run, x, cut, scratch, c0, c1, group);
+      }
+      finish(c0, c1);
+      prepare(state, affine, c0, c1, scratch.coefficients);
+      run.normalize(job, cut, c0, c1, 0, cut.rows);
+    });
+  } else {
+    for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
+      collect_group(run, x, cut, scratch, c0, c1, group);
+    });
+    finish(0, x.c);
+    normalize(x, state, affine, epilogue, y, workspace);
+  }
+  return running == nullptr || update_running(state, static_cast<double>(x.count()), *running);
+}
+
+void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
+                   std::span<const double> mean, std::span<const double> var,
+                   const Epilogue& epilogue, const ChannelView& y, BatchNormState* state,
+                   std::span<std::byte> workspace) {
+  check_input(x);
+  check_same(x, y, "y");
+  check_affine(x, affine);
+  check_eps(eps);
+  check_epilogue(x, epilogue);
+  check_channels(x, mean.size(), "mean");
+  check_channels(x, var.size(), "var");
+  if (state != nullptr) check_state(x, *state, epilogue);
+  const Cut cut(x);
+  Scratch scratch(cut, workspace);
+  // Without a state of the caller's, the per-channel numbers live in the workspace.
+  BatchNormState own{scratch.sum_a, scratch.sum_b, scratch.a, {}};
+  BatchNormState& used = state != nullptr ? *state : own;
+  for (std::size_t c = 0; c < mean.size(); ++c) {
+    used.mean[c] = mean[c];
+    used.var[c] = var[c];
+    used.inv_std[c] = inverse_std(var[c], eps);
+  }
+  prepare(used, affine, 0, x.c, scratch.coefficients);
+  scratch.coefficients.any_wide = any_wide(scratch.coefficients);
+  const bool masks = state != nullptr && epilogue.activation != Activation::none;
+  const NormalizeJob job{x,        y,      used, affine, epilogue, scratch.coefficients,
+                         masks ? state->mask.data() : nullptr};
+  const Implementation& run = select(x.dtype);
+  for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+    run.normalize(job, cut, c0, c1, r0, r1);
+  });
+}
+
+namespace {
+
+void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affine& affine,
+              const BatchNormState& state, const Epilogue& epilogue, const ChannelView& dx,
+              VectorView dgamma, VectorView dbeta, const std::optional<ChannelView>& dadd,
+              bool constant, std::span<std::byte> workspace) {
+  check_gradient(x, dy, affine, state, epilogue);
+  check_outputs(x, dx, dadd);
+  if (!dgamma.empty()) check_channels(x, dgamma.size(), "dgamma");
+  if (!dbeta.empty()) check_channels(x, dbeta.size(), "dbeta");
+  if (x.numel() == 0) return;
+  const double count = constant ? 0.0 : static_cast<double>(x.count());
+  const Cut cut(x);
+  Scratch scratch(cut, workspace);
+  const GradientSums sums{scratch.sum_a, scratch.sum_b};
+  const Implementation& run = select(x.dtype);
+  GradientJob job = gradient_job(x, dy, state, affine, epilogue, scratch);
+  job.dx = dx;
+  job.dadd = &dadd;
+  job.constant_statistics = constant;
+  job.coefficients.any_wide = true;  // look at each channel
+  if (slab_by_slab(cut)) {
+    for_each_slab(cut, [&](std::int64_t c0, std::int64_t c1) {
+      prepare(state, affine, c0, c1, scratch.coefficients);
+      for (std::int64_t group = 0; group < cut.groups; ++group) {
+        reduce_group(run, job, cut, scratch, c0, c1, group);
+      }
+      sum_groups(cut, scratch, sums, c0, c1);
+      prepare_gradient(sums, state, count, c0, c1, scratch);
+      run.propagate(job, cut, c0, c1, 0, cut.rows);
+    });
+  } else {
+    prepare(state, affine, 0, x.c, scratch.coefficients);
+    for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
+      reduce_group(run, job, cut, scratch, c0, c1, group);
+    });
+    sum_groups(cut, scratch, sums, 0, x.c);
+    prepare_gradient(sums, state, count, 0, x.c, scratch);
+    job.coefficients.any_wide = any_wide(scratch.coefficients);
+    for_each_row_range(cut,
+                       [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+                         run.propagate(job, cut, c0, c1, r0, r1);
+                       });
+  }
+  accumulate_affine_gradients(state, sums, dgamma, dbeta);
+}
+
+}  // namespace
+
+void backward_train(const ConstChannelView& x, const ConstChannelView& dy, const Affine& affine,
+                    const BatchNormState& state, const Epilogue& epilogue, const ChannelView& dx,
+                    VectorView dgamma, VectorView dbeta, const std::optional<ChannelView>& dadd,
+                    std::span<std::byte> workspace) {
+  backward(x, dy, affine, state, epilogue, dx, dgamma, dbeta, dadd, false, workspace);
+}
+
+void backward_infer(const ConstChannelView& x, const ConstChannelView& dy, const Affine& affine,
+                    const BatchNormState& state, const Epilogue& epilogue, const ChannelView& dx,
+                    VectorView dgamma, VectorView dbeta, const std::optional<ChannelView>& dadd,
+                    std::span<std::byte> workspace) {
+  backward(x, dy, affine, state, epilogue, dx, dgamma, dbeta, dadd, true, workspace);
+}
+
+}  // namespace evenkeel::norm

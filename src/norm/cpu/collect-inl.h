@@ -1,0 +1,210 @@
+// Statistics of blocks: first the block's mean, then the sums of the differences and their squares, in
+// f32 lanes with short chains; each block ends as (count, mean, M2) in double.
+#if defined(EVENKEEL_NORM_CPU_COLLECT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef EVENKEEL_NORM_CPU_COLLECT_INL_H_
+#undef EVENKEEL_NORM_CPU_COLLECT_INL_H_
+#else
+#define EVENKEEL_NORM_CPU_COLLECT_INL_H_
+#endif
+
+#include "norm/cpu/vec-inl.h"
+#include "norm/scalar.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+/// The squares of f32 differences keep their digits while their sum stays in this range; outside it
+/// (or NaN) the block is done again in double.
+HWY_INLINE bool squares_in_range(double m2) { return m2 >= 1e-25 && m2 <= 1e36; }
+
+/// All values of the block are the same: exact without sums, and common (padding, dead channels).
+inline bool is_constant(const float* x, const Cut& cut, const Block& block, std::int64_t c) {
+  const float first = x[cut.offset(block.row0, c) + block.s0];
+  bool same = true;
+  for (std::int64_t row = block.row0; row < block.row1 && same; ++row) {
+    const float* p = x + cut.offset(row, c);
+    for (std::int64_t i = block.s0; i < block.s1; ++i) same = same && p[i] == first;
+  }
+  return same;
+}
+
+inline Accumulator moments_in_double(const float* x, const Cut& cut, const Block& block,
+                                     std::int64_t c) {
+  if (is_constant(x, cut, block, c)) {
+    return {static_cast<double>(block.count()),
+            static_cast<double>(x[cut.offset(block.row0, c) + block.s0]), 0};
+  }
+  return exact_moments(x, cut, block, c);
+}
+
+/// Applies f(accumulator index, vector, valid lanes) to every vector of a channels-first block; four
+/// accumulators in turn keep the chains short.
+template <class F>
+HWY_INLINE void for_each_vector(const float* x, const Cut& cut, const Block& block, std::int64_t c,
+                                F&& f) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t length = block.s1 - block.s0;
+  for (std::int64_t row = block.row0; row < block.row1; ++row) {
+    const float* p = x + cut.offset(row, c) + block.s0;
+    std::int64_t i = 0;
+    for (; i + 4 * lanes <= length; i += 4 * lanes) {
+      f(0, hn::LoadU(d, p + i), lanes);
+      f(1, hn::LoadU(d, p + i + lanes), lanes);
+      f(2, hn::LoadU(d, p + i + 2 * lanes), lanes);
+      f(3, hn::LoadU(d, p + i + 3 * lanes), lanes);
+    }
+    for (; i + lanes <= length; i += lanes) f(0, hn::LoadU(d, p + i), lanes);
+    if (i < length) f(1, load_part(d, p + i, length - i), length - i);
+  }
+}
+
+inline Accumulator block_moments_first(const float* x, const Cut& cut, const Block& block,
+                                       std::int64_t c) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto count = static_cast<double>(block.count());
+  const VF zero = hn::Zero(d);
+  VF sum[4] = {zero, zero, zero, zero};
+  for_each_vector(x, cut, block, c,
+                  [&](int a, VF v, std::int64_t) { sum[a] = hn::Add(sum[a], v); });
+  const VF total = hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
+  const float mean = static_cast<float>(sum_of(d, total) / count);
+  const VF centre = hn::Set(d, mean);
+  VF s1[4] = {zero, zero, zero, zero};
+  VF s2[4] = {zero, zero, zero, zero};
+  for_each_vector(x, cut, block, c, [&](int a, VF v, std::int64_t valid) {
+    VF difference = hn::Sub(v, centre);
+    if (valid < lanes) {
+      difference = hn::IfThenElseZero(hn::FirstN(d, static_cast<std::size_t>(valid)), difference);
+    }
+    s1[a] = hn::Add(s1[a], difference);
+    s2[a] = hn::MulAdd(difference, difference, s2[a]);
+  });
+  const double rest = sum_of(d, hn::Add(hn::Add(s1[0], s1[1]), hn::Add(s1[2], s1[3])));
+  const double squares = sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])));
+  const double m2 = squares - rest * rest / count;
+  if (!squares_in_range(squares) || !(m2 >= 0)) return moments_in_double(x, cut, block, c);
+  return {count, static_cast<double>(mean) + rest / count, m2};
+}
+
+/// Means, Σd and Σd² of one vector column of a channels-last block.
+template <bool kWhole>
+HWY_INLINE void column_sums(const float* x, const Cut& cut, const Block& block, std::int64_t c,
+                            std::int64_t valid, float* mean, float* s1, float* s2) {
+  const F32 d;
+  const VF zero = hn::Zero(d);
+  const std::int64_t stride = cut.channels;
+  const float* p = x + block.row0 * stride + c;
+  const std::int64_t rows = block.row1 - block.row0;
+  VF a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+  std::int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    a0 = hn::Add(a0, load<kWhole>(d, p + r * stride, valid));
+    a1 = hn::Add(a1, load<kWhole>(d, p + (r + 1) * stride, valid));
+    a2 = hn::Add(a2, load<kWhole>(d, p + (r + 2) * stride, valid));
+    a3 = hn::Add(a3, load<kWhole>(d, p + (r + 3) * stride, valid));
+  }
+  for (; r < rows; ++r) a0 = hn::Add(a0, load<kWhole>(d, p + r * stride, valid));
+  const VF centre = hn::Div(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)),
+                            hn::Set(d, static_cast<float>(rows)));
+  VF b0 = zero, b1 = zero, b2 = zero, b3 = zero;
+  a0 = a1 = a2 = a3 = zero;
+  for (r = 0; r + 4 <= rows; r += 4) {
+    const VF d0 = hn::Sub(load<kWhole>(d, p + r * stride, valid), centre);
+    const VF d1 = hn::Sub(load<kWhole>(d, p + (r + 1) * stride, valid), centre);
+    const VF d2 = hn::Sub(load<kWhole>(d, p + (r + 2) * stride, valid), centre);
+    const VF d3 = hn::Sub(load<kWhole>(d, p + (r + 3) * stride, valid), centre);
+    a0 = hn::Add(a0, d0);
+    a1 = hn::Add(a1, d1);
+    a2 = hn::Add(a2, d2);
+    a3 = hn::Add(a3, d3);
+    b0 = hn::MulAdd(d0, d0, b0);
+    b1 = hn::MulAdd(d1, d1, b1);
+    b2 = hn::MulAdd(d2, d2, b2);
+    b3 = hn::MulAdd(d3, d3, b3);
+  }
+  for (; r < rows; ++r) {
+    const VF d0 = hn::Sub(load<kWhole>(d, p + r * stride, valid), centre);
+    a0 = hn::Add(a0, d0);
+    b0 = hn::MulAdd(d0, d0, b0);
+  }
+  hn::StoreU(centre, d, mean);
+  hn::StoreU(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)), d, s1);
+  hn::StoreU(hn::Add(hn::Add(b0, b1), hn::Add(b2, b3)), d, s2);
+}
+
+/// Statistics of one group of blocks for a slab of channels, channels last.
+inline void collect_last(const float* x, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                         std::int64_t group, double* mean_out, double* m2_out) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  constexpr std::int64_t kPadded = Cut::kSlab + HWY_MAX_BYTES / sizeof(float);
+  float mean[kPadded], s1[kPadded], s2[kPadded];
+  double total_mean[Cut::kSlab] = {};
+  double total_m2[Cut::kSlab] = {};
+  const std::int64_t width = c1 - c0;
+  double count = 0;
+  for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
+    const Block block = cut.block(b);
+    std::int64_t j = 0;
+    for (; j + lanes <= width; j += lanes) {
+      column_sums<true>(x, cut, block, c0 + j, lanes, mean + j, s1 + j, s2 + j);
+    }
+    if (j < width) {
+      column_sums<false>(x, cut, block, c0 + j, width - j, mean + j, s1 + j, s2 + j);
+    }
+    // Accumulator::merge for all channels of the slab at once.
+    const auto n = static_cast<double>(block.count());
+    const double total = count + n;
+    const double mean_weight = n / total;
+    const double m2_weight = count * n / total;
+    for (std::int64_t k = 0; k < width; ++k) {
+      const double rest = static_cast<double>(s1[k]);
+      const double squares = static_cast<double>(s2[k]);
+      double block_mean = static_cast<double>(mean[k]) + rest / n;
+      double block_m2 = squares - rest * rest / n;
+      if (!squares_in_range(squares) || !(block_m2 >= 0)) {
+        const Accumulator exact = moments_in_double(x, cut, block, c0 + k);
+        block_mean = exact.mean;
+        block_m2 = exact.m2;
+      }
+      if (count == 0) {
+        total_mean[k] = block_mean;
+        total_m2[k] = block_m2;
+      } else {
+        const double delta = block_mean - total_mean[k];
+        total_mean[k] += delta * mean_weight;
+        total_m2[k] += block_m2 + delta * delta * m2_weight;
+      }
+    }
+    count = total;
+  }
+  for (std::int64_t k = 0; k < width; ++k) {
+    mean_out[c0 + k] = total_mean[k];
+    m2_out[c0 + k] = total_m2[k];
+  }
+}
+
+inline void collect(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t group, double* mean, double* m2) {
+  const float* data = static_cast<const float*>(x.data);
+  if (cut.last) {
+    collect_last(data, cut, c0, c1, group, mean, m2);
+    return;
+  }
+  for (std::int64_t c = c0; c < c1; ++c) {
+    Accumulator total;
+    for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
+      const Accumulator part = block_moments_first(data, cut, cut.block(b), c);
+      total.merge(part.count, part.mean, part.m2);
+    }
+    mean[c] = total.mean;
+    m2[c] = total.m2;
+  }
+}
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard

@@ -1,0 +1,102 @@
+// Loads, stores and mask bits of whole and partial vectors. Included once per instruction set.
+#if defined(EVENKEEL_NORM_CPU_VEC_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef EVENKEEL_NORM_CPU_VEC_INL_H_
+#undef EVENKEEL_NORM_CPU_VEC_INL_H_
+#else
+#define EVENKEEL_NORM_CPU_VEC_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstdint>
+#include <cstring>
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using F32 = hn::ScalableTag<float>;
+using VF = hn::Vec<F32>;
+
+/// Whether masked loads and stores touch only the lanes they name. Elsewhere a copy on the stack
+/// stands in, so that nothing outside a row is read or written.
+#undef EVENKEEL_EXACT_MASKS
+#if HWY_TARGET <= HWY_AVX2 && HWY_ARCH_X86
+#define EVENKEEL_EXACT_MASKS 1
+#else
+#define EVENKEEL_EXACT_MASKS 0
+#endif
+
+/// The first `count` lanes from p, zeros in the others; count ≤ lanes.
+HWY_INLINE VF load_part(F32 d, const float* p, std::int64_t count) {
+#if EVENKEEL_EXACT_MASKS
+  return hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, p);
+#else
+  HWY_ALIGN float buffer[HWY_MAX_BYTES / sizeof(float)] = {};
+  std::memcpy(buffer, p, static_cast<std::size_t>(count) * sizeof(float));
+  return hn::Load(d, buffer);
+#endif
+}
+
+HWY_INLINE void store_part(VF v, F32 d, float* p, std::int64_t count) {
+#if EVENKEEL_EXACT_MASKS
+  hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, p);
+#else
+  HWY_ALIGN float buffer[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(v, d, buffer);
+  std::memcpy(p, buffer, static_cast<std::size_t>(count) * sizeof(float));
+#endif
+}
+
+/// Whole (`count` = lanes) or partial.
+template <bool kWhole>
+HWY_INLINE VF load(F32 d, const float* p, std::int64_t count) {
+  if constexpr (kWhole) {
+    return hn::LoadU(d, p);
+  } else {
+    return load_part(d, p, count);
+  }
+}
+
+template <bool kWhole>
+HWY_INLINE void store(VF v, F32 d, float* p, std::int64_t count) {
+  if constexpr (kWhole) {
+    hn::StoreU(v, d, p);
+  } else {
+    store_part(v, d, p, count);
+  }
+}
+
+/// The mask of lanes [i, i + lanes) of a row of mask bits; i is a multiple of the lanes. The mask's
+/// memory is readable 8 bytes past its end.
+HWY_INLINE hn::Mask<F32> load_mask(F32 d, const std::uint8_t* row, std::int64_t i) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  if (lanes >= 8) return hn::LoadMaskBits(d, row + i / 8);
+  std::uint8_t bits[8] = {static_cast<std::uint8_t>(row[i / 8] >> (i % 8))};
+  return hn::LoadMaskBits(d, bits);
+}
+
+/// Writes the bits of `count` lanes, whole bytes only: with fewer than 8 lanes the second half of a
+/// byte is merged into what the first half wrote.
+HWY_INLINE void store_mask(F32 d, hn::Mask<F32> mask, std::uint8_t* row, std::int64_t i,
+                           std::int64_t count) {
+  std::uint8_t bits[8] = {};
+  hn::StoreMaskBits(d, mask, bits);
+  if (static_cast<std::int64_t>(hn::Lanes(d)) >= 8) {
+    std::memcpy(row + i / 8, bits, static_cast<std::size_t>((count + 7) / 8));
+  } else if (i % 8 == 0) {
+    row[i / 8] = bits[0];
+  } else {
+    row[i / 8] = static_cast<std::uint8_t>((row[i / 8] & ((1 << (i % 8)) - 1)) |
+                                           (bits[0] << (i % 8)));
+  }
+}
+
+HWY_INLINE double sum_of(F32 d, VF v) {
+  return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v)));
+}
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard

@@ -1,0 +1,98 @@
+// How a tensor is cut into blocks: by its shape alone, never by the number of threads.
+#pragma once
+
+#include <evenkeel/norm/views.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace evenkeel::norm {
+
+/// A rectangle of one channel's values: rows [row0, row1) and, channels first, positions [s0, s1) of
+/// each row. Channels last has one value per row and channel.
+struct Block {
+  std::int64_t row0, row1, s0, s1;
+  std::int64_t count() const { return (row1 - row0) * (s1 - s0); }
+};
+
+/// Each channel's values form `blocks` blocks, small enough for the first-level cache, whose sums are
+/// f32; blocks form `groups` groups, the unit of parallel work, whose sums are double.
+struct Cut {
+  static constexpr std::int64_t kBlockValues = 2048;  // 8 KiB of one channel (channels first)
+  static constexpr std::int64_t kBlockRows = 64;      // of a slab of channels (channels last)
+  static constexpr std::int64_t kSlab = 64;           // channels handled together: 256 bytes a row
+  static constexpr std::int64_t kMaxGroups = 64;
+
+  bool last;                        // channels last, or S = 1
+  std::int64_t rows, channels, s;   // s = 1 where last
+  std::int64_t pieces;              // blocks per row, channels first
+  std::int64_t piece;               // positions per piece: a multiple of 64, so that masks stay aligned
+  std::int64_t rows_per_block;
+  std::int64_t blocks, blocks_per_group, groups;
+
+  explicit Cut(const ConstChannelView& x)
+      : last(x.layout == Layout::channels_last || x.s == 1),
+        rows(last ? x.n * x.s : x.n),
+        channels(x.c),
+        s(last ? 1 : x.s) {
+    piece = last || s <= kBlockValues ? std::max<std::int64_t>(s, 1) : kBlockValues;
+    pieces = std::max<std::int64_t>(1, (s + piece - 1) / piece);
+    rows_per_block = last ? kBlockRows : std::max<std::int64_t>(1, kBlockValues / piece);
+    blocks = (rows + rows_per_block - 1) / rows_per_block * pieces;
+    blocks_per_group = std::max<std::int64_t>(1, (blocks + kMaxGroups - 1) / kMaxGroups);
+    groups = (blocks + blocks_per_group - 1) / blocks_per_group;
+  }
+
+  std::int64_t slabs() const { return last ? (channels + kSlab - 1) / kSlab : channels; }
+  /// Channels of slab i: one channel, channels first.
+  std::int64_t slab_begin(std::int64_t i) const { return last ? i * kSlab : i; }
+  std::int64_t slab_end(std::int64_t i) const {
+    return last ? std::min(channels, (i + 1) * kSlab) : i + 1;
+  }
+
+  Block block(std::int64_t b) const {
+    const std::int64_t row0 = b / pieces * rows_per_block;
+    const std::int64_t s0 = b % pieces * piece;
+    return {row0, std::min(rows, row0 + rows_per_block), s0, std::min(s, s0 + piece)};
+  }
+  std::int64_t group_begin(std::int64_t g) const { return g * blocks_per_group; }
+  std::int64_t group_end(std::int64_t g) const {
+    return std::min(blocks, (g + 1) * blocks_per_group);
+  }
+
+  /// Bytes of activation mask per row: per (n, c) channels first, per row of C channels last.
+  std::int64_t mask_row_bytes() const { return ((last ? channels : s) + 7) / 8; }
+  std::int64_t mask_bytes() const {
+    return (last ? rows : rows * channels) * mask_row_bytes();
+  }
+  /// Offset of the first element of (row, channel).
+  std::int64_t offset(std::int64_t row, std::int64_t c) const {
+    return last ? row * channels + c : (row * channels + c) * s;
+  }
+  /// Byte and bit of the mask that belong to element (row, c, position).
+  std::int64_t mask_row(std::int64_t row, std::int64_t c) const {
+    return (last ? row : row * channels + c) * mask_row_bytes();
+  }
+};
+
+/// Running combination of (count, mean, M2) by Chan's formula, in double.
+struct Accumulator {
+  double count = 0, mean = 0, m2 = 0;
+
+  void merge(double n, double other_mean, double other_m2) {
+    if (n == 0) return;
+    if (count == 0) {
+      count = n;
+      mean = other_mean;
+      m2 = other_m2;
+      return;
+    }
+    const double total = count + n;
+    const double delta = other_mean - mean;
+    mean += delta * (n / total);
+    m2 += other_m2 + delta * delta * (count * n / total);
+    count = total;
+  }
+};
+
+}  // namespace evenkeel::norm

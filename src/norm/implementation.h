@@ -1,0 +1,80 @@
+// The table of implementations: what each must provide, in units of work that the driver spreads over
+// threads.
+#pragma once
+
+#include <evenkeel/norm/batch_norm.h>
+
+#include <cmath>
+#include <span>
+
+#include "norm/cut.h"
+
+namespace evenkeel::norm {
+
+/// Per-channel numbers of the normalizing pass, prepared once per call. f32 kernels compute
+/// ((x − hi) − lo)·scale + shift, rounded once each; channels marked wide leave the range in which that
+/// is exact enough and are computed in double from mean and inv_std.
+struct Coefficients {
+  std::span<float> hi, lo, scale, shift;
+  std::span<std::uint8_t> wide;
+  bool any_wide = false;
+};
+
+/// Whether |value| is outside [low, high] and not 0.
+inline bool leaves_f32_range(double value, double low, double high) {
+  const double size = std::abs(value);
+  return size > high || (size > 0 && size < low);
+}
+
+/// Statistics with which f32 differences and products would lose digits or overflow.
+inline bool extreme_statistics(double mean, double inv_std) {
+  return std::isfinite(mean) && std::isfinite(inv_std) &&
+         (std::abs(mean) > 0x1p100 || leaves_f32_range(inv_std, 0x1p-60, 0x1p60));
+}
+
+struct NormalizeJob {
+  ConstChannelView x;
+  ChannelView y;
+  const BatchNormState& state;
+  const Affine& affine;
+  const Epilogue& epilogue;
+  Coefficients coefficients;
+  std::uint8_t* mask;  ///< null without an activation or where nobody wants it
+};
+
+struct GradientJob {
+  ConstChannelView x, dy;
+  const BatchNormState& state;
+  const Affine& affine;
+  const Epilogue& epilogue;
+  Coefficients coefficients;  ///< hi, lo, wide; scale = γ·inv_std
+  // Of propagate only: dx = scale·((g − a) − centred·b).
+  std::span<const double> a, b;
+  std::span<const float> a_hi, a_lo, b_f32;
+  ChannelView dx;
+  const std::optional<ChannelView>* dadd = nullptr;
+  bool constant_statistics = false;  ///< a and b are zero
+};
+
+/// One row of the table. Ranges are [channel begin, channel end) and groups or rows of the Cut;
+/// partial results of group g and channel c go to out[g·C + c].
+struct Implementation {
+  const char* name;
+  void (*collect)(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                  std::int64_t group, double* mean, double* m2);
+  void (*normalize)(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t row0, std::int64_t row1);
+  void (*reduce)(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                 std::int64_t group, double* g, double* g_centred);
+  void (*propagate)(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t row0, std::int64_t row1);
+};
+
+extern const Implementation kReference;
+/// The SIMD implementations that this build has and this processor runs, best first.
+std::span<const Implementation> simd_implementations();
+
+/// The implementation for a dtype.
+const Implementation& select(DType dtype);
+
+}  // namespace evenkeel::norm

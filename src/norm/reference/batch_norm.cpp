@@ -1,0 +1,101 @@
+// The reference: scalar, in double, one channel after the other. f64 tensors run it; f32 kernels are
+// checked against it.
+#include "norm/scalar.h"
+
+namespace evenkeel::norm {
+namespace {
+
+template <class F>
+void with_dtype(DType dtype, F&& f) {
+  if (dtype == DType::f64) {
+    f(double{});
+  } else {
+    f(float{});
+  }
+}
+
+/// The part of channel c in rows [row0, row1).
+Block rows_of(const Cut& cut, std::int64_t row0, std::int64_t row1) {
+  return {row0, row1, 0, cut.s};
+}
+
+void collect(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
+             std::int64_t group, double* mean, double* m2) {
+  with_dtype(x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    for (std::int64_t c = c0; c < c1; ++c) {
+      Accumulator total;
+      for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
+        const Accumulator part =
+            exact_moments(static_cast<const T*>(x.data), cut, cut.block(b), c);
+        total.merge(part.count, part.mean, part.m2);
+      }
+      mean[c] = total.mean;
+      m2[c] = total.m2;
+    }
+  });
+}
+
+void normalize(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+               std::int64_t row0, std::int64_t row1) {
+  with_dtype(job.x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* x = static_cast<const T*>(job.x.data);
+    T* y = static_cast<T*>(job.y.data);
+    for (std::int64_t c = c0; c < c1; ++c) {
+      for_each_element(
+          cut, rows_of(cut, row0, row1), c, [&](std::int64_t i, std::int64_t byte, int bit) {
+            bool passed = true;
+            const auto z = static_cast<T>(exact_normalized(static_cast<double>(x[i]), job, c));
+            y[i] = epilogue_value(z, job.epilogue, i, passed);
+            if (job.mask != nullptr) {
+              const auto flag = static_cast<unsigned>(1 << bit);
+              job.mask[byte] = static_cast<std::uint8_t>(passed ? job.mask[byte] | flag
+                                                                : job.mask[byte] & ~flag);
+            }
+          });
+    }
+  });
+}
+
+void reduce(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+            std::int64_t group, double* g, double* g_centred) {
+  with_dtype(job.x.dtype, [&](auto zero) {
+    for (std::int64_t c = c0; c < c1; ++c) {
+      g[c] = 0;
+      g_centred[c] = 0;
+      for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
+        double block_g = 0;
+        double block_centred = 0;
+        exact_gradient_sums<decltype(zero)>(job, cut, cut.block(b), c, block_g, block_centred);
+        g[c] += block_g;
+        g_centred[c] += block_centred;
+      }
+    }
+  });
+}
+
+void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+               std::int64_t row0, std::int64_t row1) {
+  with_dtype(job.x.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const T* x = static_cast<const T*>(job.x.data);
+    T* dx = static_cast<T*>(job.dx.data);
+    T* dadd = job.dadd->has_value() ? static_cast<T*>((*job.dadd)->data) : nullptr;
+    for (std::int64_t c = c0; c < c1; ++c) {
+      for_each_element(
+          cut, rows_of(cut, row0, row1), c, [&](std::int64_t i, std::int64_t byte, int bit) {
+            const T g = masked_gradient<T>(job, i, byte, bit);
+            if (dadd != nullptr) dadd[i] = g;
+            dx[i] = static_cast<T>(exact_input_gradient(static_cast<double>(x[i]),
+                                                        static_cast<double>(g), job, c));
+          });
+    }
+  });
+}
+
+}  // namespace
+
+const Implementation kReference{"reference", collect, normalize, reduce, propagate};
+
+}  // namespace evenkeel::norm

@@ -1,0 +1,46 @@
+#include "ops/check.h"
+
+namespace evenkeel::ops::detail {
+
+void check_defined(std::string_view op, std::string_view name, const Tensor& tensor) {
+  if (!tensor.defined()) {
+    fail<ShapeError>("[{}] expected {} to be a tensor, got an undefined one", op, name);
+  }
+}
+
+void check_float(std::string_view op, std::string_view name, const Tensor& tensor) {
+  check_defined(op, name, tensor);
+  if (tensor.dtype() != DType::f32 && tensor.dtype() != DType::f64) {
+    fail<ShapeError>("[{}] expected {} of type f32 or f64, got {}; convert it with to(DType::f32)",
+                     op, name, name_of(tensor.dtype()));
+  }
+}
+
+void check_is(std::string_view op, std::string_view name, const Tensor& tensor, const Shape& shape,
+              const Tensor& like) {
+  check_defined(op, name, tensor);
+  if (tensor.dtype() != like.dtype()) {
+    fail<ShapeError>("[{}] expected {} of type {}, got {}; convert it with to()", op, name,
+                     name_of(like.dtype()), name_of(tensor.dtype()));
+  }
+  if (!(tensor.shape() == shape)) {
+    fail<ShapeError>("[{}] expected {} of shape {}, got {}", op, name, shape.str(),
+                     tensor.shape().str());
+  }
+}
+
+void check_is_laid_out(std::string_view op, std::string_view name, const Tensor& tensor,
+                       const Shape& shape, const Tensor& like) {
+  check_is(op, name, tensor, shape, like);
+  if (shape.rank() >= 3 && tensor.layout() != like.layout()) {
+    fail<ShapeError>("[{}] expected {} in layout {}, got {}; convert it with to(Layout)", op, name,
+                     name_of(like.layout()), name_of(tensor.layout()));
+  }
+}
+
+void check_matches(std::string_view op, std::string_view name, const Tensor& tensor,
+                   const Tensor& like) {
+  check_is_laid_out(op, name, tensor, like.shape(), like);
+}
+
+}  // namespace evenkeel::ops::detail

@@ -1,0 +1,31 @@
+// Argument checks shared by the operators of this room. All throw ShapeError in one line.
+#pragma once
+
+#include <evenkeel/core/tensor.h>
+
+#include <string_view>
+
+namespace evenkeel::ops::detail {
+
+/// Throws unless the tensor is defined.
+void check_defined(std::string_view op, std::string_view name, const Tensor& tensor);
+/// Throws unless the tensor is defined and f32 or f64.
+void check_float(std::string_view op, std::string_view name, const Tensor& tensor);
+/// Throws unless the tensor is defined, of `like`'s dtype, and `shape`.
+void check_is(std::string_view op, std::string_view name, const Tensor& tensor, const Shape& shape,
+              const Tensor& like);
+/// The same, and of `like`'s layout (which has a meaning from rank 3 on).
+void check_is_laid_out(std::string_view op, std::string_view name, const Tensor& tensor,
+                       const Shape& shape, const Tensor& like);
+/// Shape, dtype and layout of `like`.
+void check_matches(std::string_view op, std::string_view name, const Tensor& tensor,
+                   const Tensor& like);
+
+/// Calls f(float{}) or f(double{}); the dtype has been checked.
+template <class F>
+decltype(auto) visit_float(const Tensor& tensor, F&& f) {
+  if (tensor.dtype() == DType::f64) return f(double{});
+  return f(float{});
+}
+
+}  // namespace evenkeel::ops::detail

@@ -1,0 +1,13 @@
+#include <evenkeel/ops/deterministic.h>
+
+#include <atomic>
+
+namespace evenkeel::ops {
+namespace {
+std::atomic<bool> g_deterministic{false};
+}
+
+void set_deterministic(bool on) { g_deterministic.store(on, std::memory_order_relaxed); }
+bool deterministic() { return g_deterministic.load(std::memory_order_relaxed); }
+
+}  // namespace evenkeel::ops

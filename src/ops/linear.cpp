@@ -1,0 +1,83 @@
+#include <evenkeel/ops/linear.h>
+
+#include "ops/check.h"
+#include "ops/column_sums.h"
+#include "ops/onednn/gemm.h"
+#include "ops/reference/linear.h"
+
+namespace evenkeel::ops {
+namespace {
+
+struct LinearSizes {
+  std::int64_t n, k, m;
+};
+
+LinearSizes check_operands(std::string_view op, std::string_view name, const Tensor& rows,
+                           const Tensor& weight, bool rows_are_outputs) {
+  detail::check_float(op, name, rows);
+  detail::check_defined(op, "weight", weight);
+  if (rows.rank() != 2) {
+    fail<ShapeError>("[{}] expected {} of rank 2, got {}; flatten it first", op, name,
+                     rows.shape().str());
+  }
+  if (weight.rank() != 2) {
+    fail<ShapeError>("[{}] expected weight of shape [outputs, inputs], got {}", op,
+                     weight.shape().str());
+  }
+  detail::check_is(op, "weight", weight, weight.shape(), rows);
+  const LinearSizes sizes{rows.dim(0), weight.dim(1), weight.dim(0)};
+  const std::int64_t wanted = rows_are_outputs ? sizes.m : sizes.k;
+  if (rows.dim(1) != wanted) {
+    fail<ShapeError>("[{}] expected {} of shape [N, {}] for weight {}, got {}", op, name, wanted,
+                     weight.shape().str(), rows.shape().str());
+  }
+  return sizes;
+}
+
+}  // namespace
+
+void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
+  const char* const op = "linear_forward";
+  const auto [n, k, m] = check_operands(op, "x", x, weight, false);
+  if (bias.defined()) detail::check_is(op, "bias", bias, Shape{m}, x);
+  detail::check_is(op, "y", y, Shape{n, m}, x);
+  if (x.dtype() == DType::f32) {
+    onednn::gemm(op, n, m, k, {x.data<float>(), k, false}, {weight.data<float>(), k, true},
+                 y.data<float>(), false, bias.defined() ? bias.data<float>() : nullptr);
+  } else {
+    reference::linear_forward(n, k, m, x.data<double>(), weight.data<double>(),
+                              bias.defined() ? bias.data<double>() : nullptr, y.data<double>());
+  }
+}
+
+void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {
+  const char* const op = "linear_backward_data";
+  const auto [n, k, m] = check_operands(op, "dy", dy, weight, true);
+  detail::check_is(op, "dx", dx, Shape{n, k}, dy);
+  if (dy.dtype() == DType::f32) {
+    onednn::gemm(op, n, k, m, {dy.data<float>(), m, false}, {weight.data<float>(), k, false},
+                 dx.data<float>(), false, nullptr);
+  } else {
+    reference::linear_backward_data(n, k, m, dy.data<double>(), weight.data<double>(),
+                                    dx.data<double>());
+  }
+}
+
+void linear_backward_weight(const Tensor& x, const Tensor& dy, Tensor& dweight, Tensor& dbias) {
+  const char* const op = "linear_backward_weight";
+  const auto [n, k, m] = check_operands(op, "x", x, dweight, false);
+  detail::check_is(op, "dy", dy, Shape{n, m}, x);
+  if (dbias.defined()) detail::check_is(op, "dbias", dbias, Shape{m}, x);
+  detail::visit_float(x, [&, n = n, k = k, m = m](auto zero) {
+    using T = decltype(zero);
+    if (dbias.defined()) detail::accumulate_column_sums(dy.data<T>(), n, m, dbias.data<T>());
+    if constexpr (std::is_same_v<T, float>) {
+      onednn::gemm(op, m, k, n, {dy.data<T>(), m, true}, {x.data<T>(), k, false}, dweight.data<T>(),
+                   true, nullptr);
+    } else {
+      reference::linear_backward_weight(n, k, m, x.data<T>(), dy.data<T>(), dweight.data<T>());
+    }
+  });
+}
+
+}  // namespace evenkeel::ops

@@ -1,0 +1,168 @@
+#include "ops/onednn/conv_plan.h"
+
+#include <optional>
+#include <string_view>
+
+#include "ops/onednn/cache.h"
+#include "ops/onednn/runtime.h"
+
+namespace evenkeel::ops::onednn {
+namespace {
+
+using Memory = dnnl::memory;
+using Tag = Memory::format_tag;
+constexpr auto kFloat = Memory::data_type::f32;
+constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+
+/// Enough for the forward and backward passes of a network of a hundred different layers at two
+/// batch sizes.
+constexpr std::size_t kCachedPlans = 1024;
+
+struct Descs {
+  Memory::desc x, weight, y, bias;
+  Memory::dims strides, dilates, padding;
+};
+
+Memory::dims dims_of(const std::array<std::int64_t, 2>& values) { return {values[0], values[1]}; }
+
+Descs descs_of(const ConvGeometry& g, std::int64_t samples, bool with_bias, Tag maps, Tag weights) {
+  Descs d;
+  d.x = {{samples, g.in_channels, g.in[0], g.in[1]}, kFloat, maps};
+  d.y = {{samples, g.out_channels, g.out[0], g.out[1]}, kFloat, maps};
+  const std::int64_t outputs = g.out_channels / g.groups;
+  const std::int64_t inputs = g.in_channels / g.groups;
+  if (g.groups == 1) {
+    d.weight = {{outputs, inputs, g.kernel[0], g.kernel[1]}, kFloat, weights};
+  } else {
+    const Tag grouped = weights == Tag::oihw ? Tag::goihw : weights;
+    d.weight = {{g.groups, outputs, inputs, g.kernel[0], g.kernel[1]}, kFloat, grouped};
+  }
+  if (with_bias) d.bias = {{g.out_channels}, kFloat, Tag::a};
+  d.strides = dims_of(g.stride);
+  d.dilates = {g.dilation[0] - 1, g.dilation[1] - 1};  // oneDNN counts the gaps
+  d.padding = dims_of(g.padding);
+  return d;
+}
+
+template <class PrimitiveDesc>
+void fill(ConvPlan& plan, const PrimitiveDesc& desc) {
+  plan.scratchpad = desc.scratchpad_desc();
+  plan.implementation = desc.impl_info_str();
+}
+
+/// The best implementation that oneDNN has for these formats; none where it has none.
+std::optional<ConvPlan> try_formats(ConvDirection direction, const ConvGeometry& g, const Descs& d) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  ConvPlan plan;
+  plan.direction = direction;
+  try {
+    const bool inference = direction == ConvDirection::forward;
+    const dnnl::convolution_forward::desc forward(
+        inference ? dnnl::prop_kind::forward_inference : dnnl::prop_kind::forward_training, kDirect,
+        d.x, d.weight, d.bias, d.y, d.strides, d.dilates, d.padding, d.padding);
+    const dnnl::convolution_forward::primitive_desc hint(forward, attributes, engine());
+    if (direction == ConvDirection::forward) {
+      fill(plan, hint);
+      plan.x.internal = hint.src_desc();
+      plan.weight.internal = hint.weights_desc();
+      plan.y.internal = hint.dst_desc();
+      plan.primitive = dnnl::convolution_forward(hint);
+    } else if (direction == ConvDirection::backward_data) {
+      const dnnl::convolution_backward_data::desc desc(kDirect, d.x, d.weight, d.y, d.strides,
+                                                       d.dilates, d.padding, d.padding);
+      const dnnl::convolution_backward_data::primitive_desc made(desc, attributes, engine(), hint);
+      fill(plan, made);
+      plan.x.internal = made.diff_src_desc();
+      plan.weight.internal = made.weights_desc();
+      plan.y.internal = made.diff_dst_desc();
+      plan.primitive = dnnl::convolution_backward_data(made);
+    } else {
+      const dnnl::convolution_backward_weights::desc desc(kDirect, d.x, d.weight, d.y, d.strides,
+                                                          d.dilates, d.padding, d.padding);
+      const dnnl::convolution_backward_weights::primitive_desc made(desc, attributes, engine(),
+                                                                    hint);
+      fill(plan, made);
+      plan.x.internal = made.src_desc();
+      plan.weight.internal = made.diff_weights_desc();
+      plan.y.internal = made.diff_dst_desc();
+      plan.primitive = dnnl::convolution_backward_weights(made);
+    }
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_unimplemented) return std::nullopt;
+    throw;
+  }
+  return plan;
+}
+
+bool is_slow(const ConvPlan& plan) { return plan.implementation.find("ref") != std::string::npos; }
+
+/// Formats of the feature maps to try, best first; the first without oneDNN's scalar fallback wins.
+/// Direct nhwc is as fast as blocked memory; nchw itself is run by im2col and gemm, four times slower
+/// than reordering to what oneDNN likes best, which `any` asks for.
+constexpr Tag kLastFormats[] = {Tag::nhwc, Tag::any, Tag::nchw};
+constexpr Tag kFirstFormats[] = {Tag::any, Tag::nhwc, Tag::nchw};
+
+void connect(ConvTensor& tensor, const Memory::desc& user, bool is_output) {
+  tensor.user = user;
+  if (tensor.direct()) return;
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  const auto& from = is_output ? tensor.internal : tensor.user;
+  const auto& to = is_output ? tensor.user : tensor.internal;
+  const dnnl::reorder::primitive_desc desc(engine(), from, engine(), to, attributes);
+  tensor.reorder_scratch = desc.scratchpad_desc().get_size();
+  tensor.reorder = dnnl::reorder(desc);
+}
+
+std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry& g,
+                                     std::int64_t samples, bool with_bias, int threads) {
+  const ThreadScope scope(threads);
+  const bool last = g.layout == Layout::channels_last;
+  std::optional<ConvPlan> best;
+  for (const Tag maps : last ? kLastFormats : kFirstFormats) {
+    auto plan = try_formats(direction, g, descs_of(g, samples, with_bias, maps, Tag::any));
+    if (!plan) continue;
+    const bool good = !is_slow(*plan);
+    if (good || !best) best = std::move(plan);
+    if (good) break;
+  }
+  if (!best) {
+    throw dnnl::error(dnnl_unimplemented, "no implementation of this convolution");
+  }
+  const Descs user =
+      descs_of(g, samples, with_bias, last ? Tag::nhwc : Tag::nchw, Tag::oihw);
+  connect(best->x, user.x, direction == ConvDirection::backward_data);
+  connect(best->weight, user.weight, direction == ConvDirection::backward_weight);
+  connect(best->y, user.y, direction == ConvDirection::forward);
+  best->bias = user.bias;
+  return std::make_shared<const ConvPlan>(std::move(*best));
+}
+
+}  // namespace
+
+std::shared_ptr<const ConvPlan> conv_plan(ConvDirection direction, const ConvGeometry& g,
+                                          std::int64_t samples, bool with_bias, int threads) {
+  static auto* const plans = new Cache<ConvPlan>(kCachedPlans);
+  const Key key{static_cast<std::int64_t>(direction),
+                static_cast<std::int64_t>(g.layout),
+                samples,
+                with_bias ? 1 : 0,
+                threads,
+                g.in_channels,
+                g.out_channels,
+                g.groups,
+                g.in[0],
+                g.in[1],
+                g.kernel[0],
+                g.kernel[1],
+                g.stride[0],
+                g.stride[1],
+                g.padding[0],
+                g.padding[1],
+                g.dilation[0],
+                g.dilation[1]};
+  return plans->get(key, [&] { return make(direction, g, samples, with_bias, threads); });
+}
+
+}  // namespace evenkeel::ops::onednn
