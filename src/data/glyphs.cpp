@@ -25,7 +25,7 @@ constexpr double kHeightLow = 15.0, kHeightHigh = 21.0;
 constexpr double kWidthLow = 0.70, kWidthHigh = 1.15;  // relative to the height
 constexpr double kHalfAngle = 0.13;                    // tangent of half the largest rotation
 constexpr double kShear = 0.35;
-constexpr double kShift = 2.5;
+constexpr double kShift = 2.0;
 constexpr double kWarp = 1.3;
 constexpr double kRadiusLow = 0.7, kRadiusHigh = 1.7;
 constexpr double kSoftnessLow = 0.8, kSoftnessHigh = 1.8;

@@ -56,7 +56,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
   }
   bool key(string_t& name) override {
     if (place_ == Place::names) {
-      open_name(std::move(name));
+      open_name(name);
     } else if (place_ == Place::metadata) {
       const auto [position, added] = header_.metadata.emplace(std::move(name), "");
       if (!added) origin_.refuse("metadata key {} comes twice", quote(position->first));
@@ -109,7 +109,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
   SafetensorsEntry& entry() { return header_.entries.back(); }
   Origin where() { return origin_.part("tensor", entry().name); }
 
-  void open_name(std::string name) {
+  void open_name(const std::string& name) {
     place_ = Place::value;
     is_metadata_ = name == "__metadata__";
     if (is_metadata_) {
@@ -118,7 +118,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
       return;
     }
     if (!names_.insert(name).second) origin_.refuse("tensor {} comes twice", quote(name));
-    header_.entries.push_back({std::move(name), "", {}, {}});
+    header_.entries.emplace_back().name = name;
     seen_dtype_ = seen_shape_ = seen_offsets_ = false;
   }
 

@@ -7,11 +7,29 @@
 namespace evenkeel::nn {
 
 std::span<const LayerRow> layer_table() {
+  // One row per line, in groups of what belongs together.
+  // clang-format off
   static const std::vector<LayerRow> table = {
-      linear_row(),     conv1d_row(),     conv2d_row(),          max_pool1d_row(), max_pool2d_row(),
-      avg_pool1d_row(), avg_pool2d_row(), global_avg_pool_row(), relu_row(),       leaky_relu_row(),
-      sigmoid_row(),    tanh_row(),       dropout_row(),         flatten_row(),    identity_row(),
+      linear_row(),
+      conv1d_row(),
+      conv2d_row(),
+      batch_norm1d_row(),
+      batch_norm2d_row(),
+      batch_norm3d_row(),
+      relu_row(),
+      leaky_relu_row(),
+      sigmoid_row(),
+      tanh_row(),
+      max_pool1d_row(),
+      max_pool2d_row(),
+      avg_pool1d_row(),
+      avg_pool2d_row(),
+      global_avg_pool_row(),
+      dropout_row(),
+      flatten_row(),
+      identity_row(),
   };
+  // clang-format on
   return table;
 }
 

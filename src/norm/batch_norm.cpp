@@ -58,21 +58,22 @@ void for_each_row_range(const Cut& cut, F&& f) {
   });
 }
 
-/// The partial moments of the groups, merged in their order.
-Accumulator merge_groups(const Cut& cut, const Scratch& scratch, std::int64_t c) {
-  Accumulator total;
+/// The partial sums of the groups, merged in their order.
+ShiftedSums merge_groups(const Cut& cut, const Scratch& scratch, std::int64_t c) {
+  ShiftedSums total;
   for (std::int64_t g = 0; g < cut.groups; ++g) {
     const auto i = static_cast<std::size_t>(g * cut.channels + c);
-    total.merge(scratch.group_count[static_cast<std::size_t>(g)], scratch.partial_a[i],
-                scratch.partial_b[i]);
+    total.add(scratch.group_count[static_cast<std::size_t>(g)], scratch.partial_a[i],
+              scratch.partial_b[i], scratch.partial_c[i]);
   }
   return total;
 }
 
 void collect_group(const Implementation& run, const ConstChannelView& x, const Cut& cut,
                    Scratch& scratch, std::int64_t c0, std::int64_t c1, std::int64_t group) {
-  run.collect(x, cut, c0, c1, group, &scratch.partial_a[static_cast<std::size_t>(group * x.c)],
-              &scratch.partial_b[static_cast<std::size_t>(group * x.c)]);
+  const auto base = static_cast<std::size_t>(group * x.c);
+  run.collect(x, cut, c0, c1, group, &scratch.partial_a[base], &scratch.partial_b[base],
+              &scratch.partial_c[base]);
 }
 
 /// Splits mean into hi + lo and rounds scale and shift, for channels [c0, c1).
@@ -89,7 +90,7 @@ void prepare(const BatchNormState& state, const Affine& affine, std::int64_t c0,
     q.scale[i] = static_cast<float>(scale);
     q.shift[i] = static_cast<float>(shift);
     const bool finite = std::isfinite(mean) && std::isfinite(inv_std);
-    const bool wide = extreme_statistics(mean, inv_std) ||
+    const bool wide = extreme_statistics(mean, state.var[i], inv_std) ||
                       (finite && (leaves_f32_range(scale, 0x1p-100, 0x1p100) ||
                                   std::abs(shift) > 0x1p120));
     q.wide[i] = wide ? 1 : 0;
@@ -114,7 +115,8 @@ void prepare_gradient(const GradientSums& sums, const BatchNormState& state, dou
                           ? static_cast<float>(a - static_cast<double>(scratch.a_hi[i]))
                           : 0.F;
     scratch.b_f32[i] = static_cast<float>(b);
-    if (std::isfinite(b) && std::abs(b) > 0x1p100) scratch.coefficients.wide[i] = 1;
+    const bool few = count > 0 && count <= static_cast<double>(Cut::kFewValues);
+    if (few || (std::isfinite(b) && std::abs(b) > 0x1p100)) scratch.coefficients.wide[i] = 1;
   }
 }
 
@@ -181,18 +183,18 @@ void collect(const ConstChannelView& x, const Moments& moments, std::span<std::b
   check_channels(x, moments.count.size(), "count");
   check_channels(x, moments.mean.size(), "mean");
   check_channels(x, moments.m2.size(), "m2");
-  const Cut cut(x);
-  Scratch scratch(cut, workspace);
   const Implementation& run = select(x.dtype);
+  const Cut cut(x, run.whole_channels);
+  Scratch scratch(cut, workspace);
   for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
     collect_group(run, x, cut, scratch, c0, c1, group);
   });
   for (std::int64_t c = 0; c < x.c; ++c) {
-    const Accumulator total = merge_groups(cut, scratch, c);
+    const ShiftedSums total = merge_groups(cut, scratch, c);
     const auto i = static_cast<std::size_t>(c);
     moments.count[i] = total.count;
-    moments.mean[i] = total.mean;
-    moments.m2[i] = total.m2;
+    moments.mean[i] = total.mean();
+    moments.m2[i] = total.m2();
   }
 }
 
@@ -203,14 +205,14 @@ void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& a
   check_affine(x, affine);
   check_epilogue(x, epilogue);
   check_state(x, state, epilogue);
-  const Cut cut(x);
+  const Implementation& run = select(x.dtype);
+  const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   prepare(state, affine, 0, x.c, scratch.coefficients);
   scratch.coefficients.any_wide = any_wide(scratch.coefficients);
   const bool masks = epilogue.activation != Activation::none;
   const NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
                          masks ? state.mask.data() : nullptr};
-  const Implementation& run = select(x.dtype);
   for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.normalize(job, cut, c0, c1, r0, r1);
   });
@@ -222,12 +224,12 @@ void reduce_gradients(const ConstChannelView& x, const ConstChannelView& dy,
   check_gradient(x, dy, {}, state, epilogue);
   check_channels(x, sums.g.size(), "sums.g");
   check_channels(x, sums.g_centred.size(), "sums.g_centred");
-  const Cut cut(x);
+  const Implementation& run = select(x.dtype);
+  const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   const Affine no_affine;
   prepare(state, no_affine, 0, x.c, scratch.coefficients);
   const GradientJob job = gradient_job(x, dy, state, no_affine, epilogue, scratch);
-  const Implementation& run = select(x.dtype);
   for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
     reduce_group(run, job, cut, scratch, c0, c1, group);
   });
@@ -244,7 +246,8 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
     check_channels(x, sums.g.size(), "sums.g");
     check_channels(x, sums.g_centred.size(), "sums.g_centred");
   }
-  const Cut cut(x);
+  const Implementation& run = select(x.dtype);
+  const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   prepare(state, affine, 0, x.c, scratch.coefficients);
   prepare_gradient(sums, state, count, 0, x.c, scratch);
@@ -253,7 +256,6 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
   job.dx = dx;
   job.dadd = &dadd;
   job.constant_statistics = count <= 0;
-  const Implementation& run = select(x.dtype);
   for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.propagate(job, cut, c0, c1, r0, r1);
   });
@@ -278,13 +280,14 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
     std::ranges::fill(state.inv_std, 0.0);
     return true;
   }
-  const Cut cut(x);
-  Scratch scratch(cut, workspace);
   const Implementation& run = select(x.dtype);
+  const Cut cut(x, run.whole_channels);
+  Scratch scratch(cut, workspace);
   const auto finish = [&](std::int64_t c0, std::int64_t c1) {
     for (std::int64_t c = c0; c < c1; ++c) {
-      const Accumulator total = merge_groups(cut, scratch, c);
-      finalize_channel(total.count, total.mean, total.m2, eps, state, static_cast<std::size_t>(c));
+      const ShiftedSums total = merge_groups(cut, scratch, c);
+      finalize_channel(total.count, total.mean(), total.m2(), eps, state,
+                       static_cast<std::size_t>(c));
     }
   };
   if (slab_by_slab(cut)) {
@@ -322,7 +325,8 @@ void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
   check_channels(x, mean.size(), "mean");
   check_channels(x, var.size(), "var");
   if (state != nullptr) check_state(x, *state, epilogue);
-  const Cut cut(x);
+  const Implementation& run = select(x.dtype);
+  const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   // Without a state of the caller's, the per-channel numbers live in the workspace.
   BatchNormState own{scratch.sum_a, scratch.sum_b, scratch.a, {}};
@@ -337,7 +341,6 @@ void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
   const bool masks = state != nullptr && epilogue.activation != Activation::none;
   const NormalizeJob job{x,        y,      used, affine, epilogue, scratch.coefficients,
                          masks ? state->mask.data() : nullptr};
-  const Implementation& run = select(x.dtype);
   for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.normalize(job, cut, c0, c1, r0, r1);
   });
@@ -355,10 +358,10 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
   if (!dbeta.empty()) check_channels(x, dbeta.size(), "dbeta");
   if (x.numel() == 0) return;
   const double count = constant ? 0.0 : static_cast<double>(x.count());
-  const Cut cut(x);
+  const Implementation& run = select(x.dtype);
+  const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   const GradientSums sums{scratch.sum_a, scratch.sum_b};
-  const Implementation& run = select(x.dtype);
   GradientJob job = gradient_job(x, dy, state, affine, epilogue, scratch);
   job.dx = dx;
   job.dadd = &dadd;

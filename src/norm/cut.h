@@ -30,18 +30,26 @@ struct Cut {
   std::int64_t rows_per_block;
   std::int64_t blocks, blocks_per_group, groups;
 
-  explicit Cut(const ConstChannelView& x)
+  /// `whole` puts each channel into a single block.
+  explicit Cut(const ConstChannelView& x, bool whole = false)
       : last(x.layout == Layout::channels_last || x.s == 1),
         rows(last ? x.n * x.s : x.n),
         channels(x.c),
         s(last ? 1 : x.s) {
-    piece = last || s <= kBlockValues ? std::max<std::int64_t>(s, 1) : kBlockValues;
+    piece = last || whole || s <= kBlockValues ? std::max<std::int64_t>(s, 1) : kBlockValues;
     pieces = std::max<std::int64_t>(1, (s + piece - 1) / piece);
-    rows_per_block = last ? kBlockRows : std::max<std::int64_t>(1, kBlockValues / piece);
+    rows_per_block = whole  ? std::max<std::int64_t>(rows, 1)
+                     : last ? kBlockRows
+                            : std::max<std::int64_t>(1, kBlockValues / piece);
     blocks = (rows + rows_per_block - 1) / rows_per_block * pieces;
     blocks_per_group = std::max<std::int64_t>(1, (blocks + kMaxGroups - 1) / kMaxGroups);
     groups = (blocks + blocks_per_group - 1) / blocks_per_group;
   }
+
+  /// So few values per channel that gradients are small differences of large numbers (with two values
+  /// dx is almost 0): all sums are then taken in double.
+  static constexpr std::int64_t kFewValues = 8;
+  bool few() const { return rows * s <= kFewValues; }
 
   std::int64_t slabs() const { return last ? (channels + kSlab - 1) / kSlab : channels; }
   /// Channels of slab i: one channel, channels first.
@@ -75,23 +83,27 @@ struct Cut {
   }
 };
 
-/// Running combination of (count, mean, M2) by Chan's formula, in double.
-struct Accumulator {
-  double count = 0, mean = 0, m2 = 0;
+/// Σ(x−pivot) and Σ(x−pivot)² in double, merged without dividing, so that values with few digits keep
+/// exact sums. The pivot is the mean of the first block merged; it lies within √blocks·σ of the mean,
+/// which bounds what the last subtraction can lose.
+struct ShiftedSums {
+  double count = 0, pivot = 0, first = 0, second = 0;
 
-  void merge(double n, double other_mean, double other_m2) {
+  /// Adds n values with sums s1 = Σ(x−centre) and s2 = Σ(x−centre)².
+  void add(double n, double centre, double s1, double s2) {
     if (n == 0) return;
-    if (count == 0) {
-      count = n;
-      mean = other_mean;
-      m2 = other_m2;
-      return;
-    }
-    const double total = count + n;
-    const double delta = other_mean - mean;
-    mean += delta * (n / total);
-    m2 += other_m2 + delta * delta * (count * n / total);
-    count = total;
+    if (count == 0) pivot = centre;
+    const double shift = centre - pivot;
+    count += n;
+    first += s1 + n * shift;
+    second += s2 + (2 * s1 + n * shift) * shift;
+  }
+
+  double mean() const { return first == 0 ? pivot : pivot + first / count; }
+  /// Σ(x−mean)²; rounding cannot make it negative, NaN stays.
+  double m2() const {
+    const double value = second - first * first / count;
+    return value < 0 ? 0 : value;
   }
 };
 

@@ -27,9 +27,10 @@ inline bool leaves_f32_range(double value, double low, double high) {
 }
 
 /// Statistics with which f32 differences and products would lose digits or overflow.
-inline bool extreme_statistics(double mean, double inv_std) {
+inline bool extreme_statistics(double mean, double var, double inv_std) {
   return std::isfinite(mean) && std::isfinite(inv_std) &&
-         (std::abs(mean) > 0x1p100 || leaves_f32_range(inv_std, 0x1p-60, 0x1p60));
+         (std::abs(mean) > 0x1p100 || leaves_f32_range(var, 0x1p-120, 0x1p120) ||
+          leaves_f32_range(inv_std, 0x1p-60, 0x1p60));
 }
 
 struct NormalizeJob {
@@ -60,8 +61,9 @@ struct GradientJob {
 /// partial results of group g and channel c go to out[g·C + c].
 struct Implementation {
   const char* name;
+  bool whole_channels;  ///< wants a Cut with one block per channel
   void (*collect)(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                  std::int64_t group, double* mean, double* m2);
+                  std::int64_t group, double* pivot, double* first, double* second);
   void (*normalize)(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1);
   void (*reduce)(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,

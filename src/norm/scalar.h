@@ -21,27 +21,31 @@ void for_each_element(const Cut& cut, const Block& block, std::int64_t c, F&& f)
   }
 }
 
-/// Count, mean and M2 of a block: two passes, the mean corrected by the mean of the remainders.
+struct MeanAndM2 {
+  double mean, m2;
+};
+
+/// Two passes, the mean corrected by the mean of the remainders.
 template <class T>
-Accumulator exact_moments(const T* x, const Cut& cut, const Block& block, std::int64_t c) {
-  Accumulator result;
-  result.count = static_cast<double>(block.count());
+MeanAndM2 exact_moments(const T* x, const Cut& cut, const Block& block, std::int64_t c) {
+  const auto count = static_cast<double>(block.count());
   double sum = 0;
   for_each_element(cut, block, c,
                    [&](std::int64_t i, std::int64_t, int) { sum += static_cast<double>(x[i]); });
-  result.mean = sum / result.count;
-  if (std::isfinite(result.mean)) {
+  double mean = sum / count;
+  if (std::isfinite(mean)) {
     double rest = 0;
     for_each_element(cut, block, c, [&](std::int64_t i, std::int64_t, int) {
-      rest += static_cast<double>(x[i]) - result.mean;
+      rest += static_cast<double>(x[i]) - mean;
     });
-    result.mean += rest / result.count;
+    mean += rest / count;
   }
+  double m2 = 0;
   for_each_element(cut, block, c, [&](std::int64_t i, std::int64_t, int) {
-    const double d = static_cast<double>(x[i]) - result.mean;
-    result.m2 += d * d;
+    const double d = static_cast<double>(x[i]) - mean;
+    m2 += d * d;
   });
-  return result;
+  return {mean, m2};
 }
 
 /// γx̂ + β of one value.

@@ -32,11 +32,13 @@ void combine(const Moments& into, const Moments& other) {
     }
   }
   for (std::size_t c = 0; c < channels; ++c) {
-    Accumulator total{into.count[c], into.mean[c], into.m2[c]};
-    total.merge(other.count[c], other.mean[c], other.m2[c]);
-    into.count[c] = total.count;
-    into.mean[c] = total.mean;
-    into.m2[c] = total.m2;
+    const double n = other.count[c];
+    const double total = into.count[c] + n;
+    if (n == 0) continue;
+    const double delta = other.mean[c] - into.mean[c];
+    into.m2[c] += other.m2[c] + delta * delta * (into.count[c] * n / total);
+    into.mean[c] = into.count[c] == 0 ? other.mean[c] : into.mean[c] + delta * (n / total);
+    into.count[c] = total;
   }
 }
 

@@ -13,6 +13,7 @@ Scratch::Scratch(const Cut& cut, std::span<std::byte> memory) {
   Arena arena(memory, "workspace");
   partial_a = arena.take<double>(cut.groups * cut.channels);
   partial_b = arena.take<double>(cut.groups * cut.channels);
+  partial_c = arena.take<double>(cut.groups * cut.channels);
   group_count = arena.take<double>(cut.groups);
   for (auto* span : {&sum_a, &sum_b, &a, &b}) *span = arena.take<double>(cut.channels);
   auto& q = coefficients;
@@ -32,7 +33,7 @@ Scratch::Scratch(const Cut& cut, std::span<std::byte> memory) {
 std::size_t Scratch::size(const Cut& cut) {
   const auto channels = static_cast<std::size_t>(cut.channels);
   const auto groups = static_cast<std::size_t>(cut.groups);
-  return 2 * groups * channels * sizeof(double) + groups * sizeof(double) +
+  return 3 * groups * channels * sizeof(double) + groups * sizeof(double) +
          4 * channels * sizeof(double) + 7 * round8(channels * sizeof(float)) + round8(channels);
 }
 

@@ -35,7 +35,7 @@ class Arena {
 
 /// Everything that a call needs beside its arguments.
 struct Scratch {
-  std::span<double> partial_a, partial_b;  // groups × channels
+  std::span<double> partial_a, partial_b, partial_c;  // groups × channels
   std::span<double> group_count;           // groups
   std::span<double> sum_a, sum_b;          // channels
   std::span<double> a, b;                  // channels

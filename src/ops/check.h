@@ -1,9 +1,9 @@
 // Argument checks shared by the operators of this room. All throw ShapeError in one line.
 #pragma once
 
-#include <evenkeel/core/tensor.h>
-
 #include <string_view>
+
+#include <evenkeel/core/tensor.h>
 
 namespace evenkeel::ops::detail {
 

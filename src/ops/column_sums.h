@@ -2,11 +2,11 @@
 // gradient is. Held in double, cut by the shape alone and combined in a fixed order.
 #pragma once
 
-#include <evenkeel/core/memory.h>
-#include <evenkeel/core/parallel.h>
-
 #include <algorithm>
 #include <cstdint>
+
+#include <evenkeel/core/memory.h>
+#include <evenkeel/core/parallel.h>
 
 namespace evenkeel::ops::detail {
 

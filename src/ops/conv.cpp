@@ -1,10 +1,10 @@
-#include <evenkeel/ops/conv.h>
+#include "ops/onednn/conv.h"
 
 #include "ops/check.h"
 #include "ops/column_sums.h"
 #include "ops/conv_geometry.h"
-#include "ops/onednn/conv.h"
 #include "ops/reference/conv.h"
+#include <evenkeel/ops/conv.h>
 
 namespace evenkeel::ops {
 namespace {
@@ -30,8 +30,8 @@ ConvGeometry geometry_of(std::string_view op, const Shape& x, const Shape& weigh
     fail<ShapeError>("[{}] expected an input [N, C, L] or [N, C, H, W], got {}", op, x.str());
   }
   if (weight.rank() != x.rank()) {
-    fail<ShapeError>("[{}] expected a weight of rank {} for input {}, got {}", op, x.rank(), x.str(),
-                     weight.str());
+    fail<ShapeError>("[{}] expected a weight of rank {} for input {}, got {}", op, x.rank(),
+                     x.str(), weight.str());
   }
   const int spatial = x.rank() - 2;
   check_options(op, options, spatial);
@@ -42,9 +42,8 @@ ConvGeometry geometry_of(std::string_view op, const Shape& x, const Shape& weigh
   g.groups = options.groups;
   if (g.in_channels < 1 || g.out_channels < 1 || g.in_channels % g.groups != 0 ||
       g.out_channels % g.groups != 0) {
-    fail<ShapeError>(
-        "[{}] expected input and output channels that {} groups divide, got {} and {}", op, g.groups,
-        g.in_channels, g.out_channels);
+    fail<ShapeError>("[{}] expected input and output channels that {} groups divide, got {} and {}",
+                     op, g.groups, g.in_channels, g.out_channels);
   }
   if (weight[1] != g.in_channels / g.groups) {
     fail<ShapeError>("[{}] expected {} input channels for weight {} in {} groups, got input {}", op,
@@ -76,8 +75,8 @@ Shape output_shape(const Shape& x, const ConvGeometry& g) {
   return {g.samples, g.out_channels, g.out[0], g.out[1]};
 }
 
-/// The geometry in x's layout; where channels or positions number one on both sides, the layouts are
-/// the same memory and the faster one is taken.
+/// The geometry in x's layout; where channels or positions number one on both sides, the layouts
+/// are the same memory and the faster one is taken.
 ConvGeometry laid_out(ConvGeometry g, Layout layout) {
   const bool in_same = g.in_channels == 1 || g.in[0] * g.in[1] == 1;
   const bool out_same = g.out_channels == 1 || g.out[0] * g.out[1] == 1;

@@ -1,10 +1,10 @@
 // A convolution's numbers, with one spatial dimension seen as two of which the first has extent 1.
 #pragma once
 
-#include <evenkeel/core/layout.h>
-
 #include <array>
 #include <cstdint>
+
+#include <evenkeel/core/layout.h>
 
 namespace evenkeel::ops {
 

@@ -1,6 +1,6 @@
-#include <evenkeel/ops/deterministic.h>
-
 #include <atomic>
+
+#include <evenkeel/ops/deterministic.h>
 
 namespace evenkeel::ops {
 namespace {

@@ -1,9 +1,9 @@
-#include <evenkeel/ops/linear.h>
+#include "ops/reference/linear.h"
 
 #include "ops/check.h"
 #include "ops/column_sums.h"
 #include "ops/onednn/gemm.h"
-#include "ops/reference/linear.h"
+#include <evenkeel/ops/linear.h>
 
 namespace evenkeel::ops {
 namespace {

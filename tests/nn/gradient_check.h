@@ -1,9 +1,6 @@
 // Gradients of any module against central differences in double precision.
 #pragma once
 
-#include <evenkeel/core/memory.h>
-#include <evenkeel/nn/module.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,11 +11,14 @@
 #include <vector>
 
 #include "nn/tensors.h"
+#include <evenkeel/core/memory.h>
+#include <evenkeel/nn/module.h>
 
 namespace evenkeel::testing {
 
-/// max |analytic − numeric| over max(1, the largest |gradient|), and where it was found. Infinite where a
-/// gradient was not written, has the wrong shape, dtype or layout, or an argument was changed.
+/// max |analytic − numeric| over max(1, the largest |gradient|), and where it was found. Infinite
+/// where a gradient was not written, has the wrong shape, dtype or layout, or an argument was
+/// changed.
 struct GradientReport {
   double error = 0;
   std::string where = "nowhere";
@@ -30,8 +30,8 @@ struct GradientReport {
   }
 };
 
-/// Fills the memory that `step` will be handed with NaN: its allocations are counted in one run, then the
-/// same sizes are taken, filled and given back to the cache.
+/// Fills the memory that `step` will be handed with NaN: its allocations are counted in one run,
+/// then the same sizes are taken, filled and given back to the cache.
 inline void poison_memory_of(const std::function<void()>& step) {
   std::mutex mutex;
   std::vector<std::size_t> sizes;
@@ -63,8 +63,8 @@ class GradientCheck {
 
   GradientReport run() {
     poison_memory_of([&] {
-      forward(x_);
-      module_.backward(weights_);
+      forward(x_.clone());
+      module_.backward(weights_.clone());
     });
     std::vector<Tensor> start;
     for (const auto& [name, parameter] : module_.parameters()) {
@@ -114,8 +114,8 @@ class GradientCheck {
     return sum;
   }
 
-  /// Richardson's extrapolation of central differences of two step widths: the error of the steps is of
-  /// fourth order, so that they can be wide enough for rounding to vanish.
+  /// Richardson's extrapolation of central differences of two step widths: the error of the steps
+  /// is of fourth order, so that they can be wide enough for rounding to vanish.
   double numeric(double& value) {
     const double original = value;
     const auto central = [&](double step) {

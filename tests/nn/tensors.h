@@ -1,15 +1,15 @@
 // Tensors for tests: making and comparing them.
 #pragma once
 
-#include <evenkeel/core/random.h>
-#include <evenkeel/core/tensor.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
 #include <vector>
+
+#include <evenkeel/core/random.h>
+#include <evenkeel/core/tensor.h>
 
 namespace evenkeel::testing {
 
@@ -39,8 +39,8 @@ inline Tensor separated_tensor(const Shape& shape, std::uint64_t seed, Layout la
   return result;
 }
 
-/// The largest difference of two tensors of one shape; infinite where the shapes differ or a difference
-/// is NaN.
+/// The largest difference of two tensors of one shape; infinite where the shapes differ or a
+/// difference is NaN.
 inline double max_difference(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape()) return std::numeric_limits<double>::infinity();
   const Tensor left = a.to(DType::f64).to(Layout::channels_first);

@@ -1,10 +1,10 @@
 // Data named by one word: `glyphs`, `mnist:DIR`, `csv:FILE`…
 #pragma once
 
-#include <evenkeel/data/dataset.h>
-
 #include <string>
 #include <vector>
+
+#include <evenkeel/data/dataset.h>
 
 namespace evenkeel::data {
 
@@ -22,9 +22,9 @@ struct SourceOptions {
 };
 
 /// Reads the data set that `spec` names. `glyphs` takes options after a colon:
-/// `glyphs:train=10000,test=2000,seed=7`. `csv` and `npz` files have no test part: a fifth of a seeded
-/// shuffle becomes it. Throws UsageError for an unknown name (with the nearest one), IoError for files
-/// that are missing or malformed, naming the file and what to do.
+/// `glyphs:train=10000,test=2000,seed=7`. `csv` and `npz` files have no test part: a fifth of a
+/// seeded shuffle becomes it. Throws UsageError for an unknown name (with the nearest one), IoError
+/// for files that are missing or malformed, naming the file and what to do.
 Splits open_source(const std::string& spec, const SourceOptions& options = {});
 
 }  // namespace evenkeel::data

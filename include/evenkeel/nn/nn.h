@@ -2,9 +2,11 @@
 #pragma once
 
 #include <evenkeel/nn/describe.h>
+#include <evenkeel/nn/fusion.h>
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layer_table.h>
 #include <evenkeel/nn/layers/activation.h>
+#include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/concat.h>
 #include <evenkeel/nn/layers/container.h>
 #include <evenkeel/nn/layers/conv.h>

@@ -3,9 +3,22 @@
 #include "nn/layers/checks.h"
 #include "nn/layers/join.h"
 #include <evenkeel/nn/layers/activation.h>
+#include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/residual.h>
+#include <evenkeel/nn/layers/sequential.h>
 
 namespace evenkeel::nn {
+namespace {
+
+/// The batch norm that computes the last value of `module`, if it is one.
+BatchNorm* last_batch_norm(Module& module) {
+  if (auto* sequence = dynamic_cast<Sequential*>(&module)) {
+    return sequence->size() == 0 ? nullptr : last_batch_norm((*sequence)[sequence->size() - 1]);
+  }
+  return dynamic_cast<BatchNorm*>(&module);
+}
+
+}  // namespace
 
 Residual::Residual(std::unique_ptr<Module> body, std::unique_ptr<Module> shortcut,
                    std::optional<Kind> activation)
@@ -37,8 +50,29 @@ std::vector<Shape> Residual::child_inputs(const Shape& input) const {
   return std::vector<Shape>(child_count(), input);
 }
 
+bool Residual::join() {
+  BatchNorm* norm = last_batch_norm(body());
+  const bool fits = !activation_ || *activation_ == Kind::relu;
+  if (joined_ || norm == nullptr || !fits ||
+      norm->fused_activation() != norm::Activation::none) {
+    return false;
+  }
+  if (activation_) norm->fuse_activation(norm::Activation::relu, 0);
+  norm->set_joined(true);
+  joined_ = true;
+  return true;
+}
+
+std::string Residual::fusion_note() const {
+  return joined_ ? "sum and activation done by the body's last batch norm" : std::string();
+}
+
 Tensor Residual::forward(const Tensor& x) {
   (void)output_shape(x.shape());
+  if (joined_) {
+    last_batch_norm(body())->set_addend(has_shortcut() ? shortcut().forward(x) : x);
+    return body().forward(x);
+  }
   const Tensor main = body().forward(x);
   const Tensor side = has_shortcut() ? shortcut().forward(x) : x;
   Tensor y = sum(main, side);
@@ -51,15 +85,18 @@ Tensor Residual::forward(const Tensor& x) {
 
 Tensor Residual::backward(const Tensor& dy) {
   Tensor gradient = dy;  // of the sum
-  if (activation_) {
+  Tensor main;
+  if (joined_) {
+    main = body().backward(dy);
+    gradient = last_batch_norm(body())->take_addend_gradient();
+  } else if (activation_) {
     const Tensor y = saved_.pop(*this);
     gradient = Tensor::like(y);
     ops::activation_backward(
         *activation_, y, expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout()), gradient);
   }
-  Tensor main;
   Tensor side = gradient;
-  if (body().needs_backward()) main = body().backward(gradient);
+  if (!joined_ && body().needs_backward()) main = body().backward(gradient);
   if (has_shortcut()) {
     side = shortcut().needs_backward() ? shortcut().backward(gradient) : Tensor();
   }

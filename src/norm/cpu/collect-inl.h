@@ -1,5 +1,5 @@
 // Statistics of blocks: first the block's mean, then the sums of the differences and their squares, in
-// f32 lanes with short chains; each block ends as (count, mean, M2) in double.
+// f32 lanes with short chains; blocks are added up in double.
 #if defined(EVENKEEL_NORM_CPU_COLLECT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef EVENKEEL_NORM_CPU_COLLECT_INL_H_
 #undef EVENKEEL_NORM_CPU_COLLECT_INL_H_
@@ -28,13 +28,18 @@ inline bool is_constant(const float* x, const Cut& cut, const Block& block, std:
   return same;
 }
 
-inline Accumulator moments_in_double(const float* x, const Cut& cut, const Block& block,
-                                     std::int64_t c) {
+/// Sums of a block about `centre`.
+struct BlockSums {
+  double centre, s1, s2;
+};
+
+inline BlockSums sums_in_double(const float* x, const Cut& cut, const Block& block,
+                                std::int64_t c) {
   if (is_constant(x, cut, block, c)) {
-    return {static_cast<double>(block.count()),
-            static_cast<double>(x[cut.offset(block.row0, c) + block.s0]), 0};
+    return {static_cast<double>(x[cut.offset(block.row0, c) + block.s0]), 0, 0};
   }
-  return exact_moments(x, cut, block, c);
+  const MeanAndM2 exact = exact_moments(x, cut, block, c);
+  return {exact.mean, 0, exact.m2};
 }
 
 /// Applies f(accumulator index, vector, valid lanes) to every vector of a channels-first block; four
@@ -59,8 +64,8 @@ HWY_INLINE void for_each_vector(const float* x, const Cut& cut, const Block& blo
   }
 }
 
-inline Accumulator block_moments_first(const float* x, const Cut& cut, const Block& block,
-                                       std::int64_t c) {
+inline BlockSums block_sums_first(const float* x, const Cut& cut, const Block& block,
+                                  std::int64_t c) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto count = static_cast<double>(block.count());
@@ -83,9 +88,8 @@ inline Accumulator block_moments_first(const float* x, const Cut& cut, const Blo
   });
   const double rest = sum_of(d, hn::Add(hn::Add(s1[0], s1[1]), hn::Add(s1[2], s1[3])));
   const double squares = sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])));
-  const double m2 = squares - rest * rest / count;
-  if (!squares_in_range(squares) || !(m2 >= 0)) return moments_in_double(x, cut, block, c);
-  return {count, static_cast<double>(mean) + rest / count, m2};
+  if (cut.few() || !squares_in_range(squares)) return sums_in_double(x, cut, block, c);
+  return {static_cast<double>(mean), rest, squares};
 }
 
 /// Means, Σd and Σd² of one vector column of a channels-last block.
@@ -136,15 +140,12 @@ HWY_INLINE void column_sums(const float* x, const Cut& cut, const Block& block, 
 
 /// Statistics of one group of blocks for a slab of channels, channels last.
 inline void collect_last(const float* x, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                         std::int64_t group, double* mean_out, double* m2_out) {
-  const F32 d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+                         std::int64_t group, double* pivot, double* first, double* second) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
   constexpr std::int64_t kPadded = Cut::kSlab + HWY_MAX_BYTES / sizeof(float);
   float mean[kPadded], s1[kPadded], s2[kPadded];
-  double total_mean[Cut::kSlab] = {};
-  double total_m2[Cut::kSlab] = {};
+  ShiftedSums sums[Cut::kSlab];
   const std::int64_t width = c1 - c0;
-  double count = 0;
   for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
     const Block block = cut.block(b);
     std::int64_t j = 0;
@@ -154,53 +155,41 @@ inline void collect_last(const float* x, const Cut& cut, std::int64_t c0, std::i
     if (j < width) {
       column_sums<false>(x, cut, block, c0 + j, width - j, mean + j, s1 + j, s2 + j);
     }
-    // Accumulator::merge for all channels of the slab at once.
     const auto n = static_cast<double>(block.count());
-    const double total = count + n;
-    const double mean_weight = n / total;
-    const double m2_weight = count * n / total;
     for (std::int64_t k = 0; k < width; ++k) {
-      const double rest = static_cast<double>(s1[k]);
-      const double squares = static_cast<double>(s2[k]);
-      double block_mean = static_cast<double>(mean[k]) + rest / n;
-      double block_m2 = squares - rest * rest / n;
-      if (!squares_in_range(squares) || !(block_m2 >= 0)) {
-        const Accumulator exact = moments_in_double(x, cut, block, c0 + k);
-        block_mean = exact.mean;
-        block_m2 = exact.m2;
-      }
-      if (count == 0) {
-        total_mean[k] = block_mean;
-        total_m2[k] = block_m2;
+      const auto squares = static_cast<double>(s2[k]);
+      if (!cut.few() && squares_in_range(squares)) {
+        sums[k].add(n, static_cast<double>(mean[k]), static_cast<double>(s1[k]), squares);
       } else {
-        const double delta = block_mean - total_mean[k];
-        total_mean[k] += delta * mean_weight;
-        total_m2[k] += block_m2 + delta * delta * m2_weight;
+        const BlockSums exact = sums_in_double(x, cut, block, c0 + k);
+        sums[k].add(n, exact.centre, exact.s1, exact.s2);
       }
     }
-    count = total;
   }
   for (std::int64_t k = 0; k < width; ++k) {
-    mean_out[c0 + k] = total_mean[k];
-    m2_out[c0 + k] = total_m2[k];
+    pivot[c0 + k] = sums[k].pivot;
+    first[c0 + k] = sums[k].first;
+    second[c0 + k] = sums[k].second;
   }
 }
 
 inline void collect(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                    std::int64_t group, double* mean, double* m2) {
+                    std::int64_t group, double* pivot, double* first, double* second) {
   const float* data = static_cast<const float*>(x.data);
   if (cut.last) {
-    collect_last(data, cut, c0, c1, group, mean, m2);
+    collect_last(data, cut, c0, c1, group, pivot, first, second);
     return;
   }
   for (std::int64_t c = c0; c < c1; ++c) {
-    Accumulator total;
+    ShiftedSums sums;
     for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
-      const Accumulator part = block_moments_first(data, cut, cut.block(b), c);
-      total.merge(part.count, part.mean, part.m2);
+      const Block block = cut.block(b);
+      const BlockSums part = block_sums_first(data, cut, block, c);
+      sums.add(static_cast<double>(block.count()), part.centre, part.s1, part.s2);
     }
-    mean[c] = total.mean;
-    m2[c] = total.m2;
+    pivot[c] = sums.pivot;
+    first[c] = sums.first;
+    second[c] = sums.second;
   }
 }
 

@@ -60,11 +60,14 @@ inline GradientRow gradient_row(const GradientJob& job, const Cut& cut, std::int
   return row;
 }
 
-/// Channels whose f32 products could leave the range, or already have.
-inline bool sums_need_double(const GradientJob& job, std::int64_t c, double g, double centred) {
+/// Whether the f32 sums of a block of channel c may have lost digits: too few values, products that
+/// left the range or nearly vanished.
+inline bool sums_need_double(const GradientJob& job, const Cut& cut, std::int64_t c, double g,
+                             double centred) {
   const auto i = static_cast<std::size_t>(c);
-  return extreme_statistics(job.state.mean[i], job.state.inv_std[i]) || !std::isfinite(g) ||
-         !std::isfinite(centred);
+  const bool vanished = std::abs(centred) < 1e-25 && (centred != 0 || g != 0);
+  return cut.few() || vanished || !std::isfinite(g) || !std::isfinite(centred) ||
+         extreme_statistics(job.state.mean[i], job.state.var[i], job.state.inv_std[i]);
 }
 
 template <Activation kActivation>
@@ -152,7 +155,7 @@ void reduce_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::i
     for (std::int64_t k = 0; k < width; ++k) {
       double block_g = static_cast<double>(g[k]);
       double block_centred = static_cast<double>(centred[k]);
-      if (sums_need_double(job, c0 + k, block_g, block_centred)) {
+      if (sums_need_double(job, cut, c0 + k, block_g, block_centred)) {
         exact_gradient_sums<float>(job, cut, block, c0 + k, block_g, block_centred);
       }
       g_total[k] += block_g;
@@ -180,7 +183,7 @@ void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
       double g = 0;
       double centred = 0;
       block_sums_first<kActivation>(job, cut, block, c, g, centred);
-      if (sums_need_double(job, c, g, centred)) {
+      if (sums_need_double(job, cut, c, g, centred)) {
         exact_gradient_sums<float>(job, cut, block, c, g, centred);
       }
       g_out[c] += g;

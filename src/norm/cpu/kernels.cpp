@@ -17,7 +17,7 @@ namespace evenkeel::norm::HWY_NAMESPACE {
 
 Implementation make_implementation(const char* name);
 Implementation make_implementation(const char* name) {
-  return {name, collect, normalize, reduce, propagate};
+  return {name, false, collect, normalize, reduce, propagate};
 }
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE

@@ -20,18 +20,14 @@ Block rows_of(const Cut& cut, std::int64_t row0, std::int64_t row1) {
 }
 
 void collect(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
-             std::int64_t group, double* mean, double* m2) {
+             std::int64_t /*group*/, double* pivot, double* first, double* second) {
   with_dtype(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     for (std::int64_t c = c0; c < c1; ++c) {
-      Accumulator total;
-      for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
-        const Accumulator part =
-            exact_moments(static_cast<const T*>(x.data), cut, cut.block(b), c);
-        total.merge(part.count, part.mean, part.m2);
-      }
-      mean[c] = total.mean;
-      m2[c] = total.m2;
+      const auto [mean, m2] = exact_moments(static_cast<const T*>(x.data), cut, cut.block(0), c);
+      pivot[c] = mean;
+      first[c] = 0;
+      second[c] = m2;
     }
   });
 }
@@ -59,18 +55,10 @@ void normalize(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::in
 }
 
 void reduce(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-            std::int64_t group, double* g, double* g_centred) {
+            std::int64_t /*group*/, double* g, double* g_centred) {
   with_dtype(job.x.dtype, [&](auto zero) {
     for (std::int64_t c = c0; c < c1; ++c) {
-      g[c] = 0;
-      g_centred[c] = 0;
-      for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
-        double block_g = 0;
-        double block_centred = 0;
-        exact_gradient_sums<decltype(zero)>(job, cut, cut.block(b), c, block_g, block_centred);
-        g[c] += block_g;
-        g_centred[c] += block_centred;
-      }
+      exact_gradient_sums<decltype(zero)>(job, cut, cut.block(0), c, g[c], g_centred[c]);
     }
   });
 }
@@ -96,6 +84,6 @@ void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
 
 }  // namespace
 
-const Implementation kReference{"reference", collect, normalize, reduce, propagate};
+const Implementation kReference{"reference", true, collect, normalize, reduce, propagate};
 
 }  // namespace evenkeel::norm

@@ -24,8 +24,8 @@ struct KeyHash {
   }
 };
 
-/// Least recently used entries go first. Safe to use from several threads; entries are immutable and
-/// stay alive while someone holds them.
+/// Least recently used entries go first. Safe to use from several threads; entries are immutable
+/// and stay alive while someone holds them.
 template <class Entry>
 class Cache {
  public:

@@ -1,18 +1,18 @@
 #include "ops/onednn/conv.h"
 
-#include <evenkeel/core/memory.h>
-#include <evenkeel/core/parallel.h>
-#include <evenkeel/ops/deterministic.h>
-
 #include <algorithm>
 #include <optional>
 
 #include "ops/onednn/conv_plan.h"
 #include "ops/onednn/runtime.h"
+#include <evenkeel/core/memory.h>
+#include <evenkeel/core/parallel.h>
+#include <evenkeel/ops/deterministic.h>
 
 // The batch is cut into slices by the shape alone, and each slice runs through a primitive made for
-// one thread. That is as fast as letting oneDNN use all threads (within 3 % on the shapes of ResNet-20),
-// keeps reordered slices in the cache, and gives the same bits for any number of threads.
+// one thread. That is as fast as letting oneDNN use all threads (within 3 % on the shapes of
+// ResNet-20), keeps reordered slices in the cache, and gives the same bits for any number of
+// threads.
 namespace evenkeel::ops::onednn {
 namespace {
 
@@ -20,7 +20,9 @@ constexpr std::int64_t kMostSlices = 16;
 constexpr std::int64_t kLeastWork = 2'000'000;  // multiply-adds of a slice: some 25 microseconds
 constexpr std::int64_t kWorkPerElement = 16;    // multiply-adds in the time of an elementwise step
 
-std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 /// Samples [begin(i), begin(i + 1)) form slice i; the slices differ by one sample at most.
 struct Slices {
@@ -35,7 +37,7 @@ struct Slices {
 Slices cut(const ConvGeometry& g, ConvDirection direction) {
   std::int64_t least = kLeastWork;
   // A slice's weight gradient is written, read and added: let it be worth that.
-  if (direction == ConvDirection::backward_weight) least = std::max(least, 64 * g.weight_size());
+  if (direction == ConvDirection::backward_weight) least = std::max(least, 512 * g.weight_size());
   const std::int64_t worth = g.samples * std::max<std::int64_t>(g.work(), 1) / least;
   return {g.samples, std::clamp<std::int64_t>(worth, 1, std::min(kMostSlices, g.samples))};
 }
@@ -104,6 +106,7 @@ void for_each_slice(const ConvGeometry& g, const Plans& plans, F&& f) {
   const std::size_t bytes = std::max(workspace(*plans.small), workspace(*plans.large));
   const std::int64_t count = plans.slices.count;
   if (count == 1) {
+    const ThreadScope threads(plans.small->threads);
     const Buffer buffer(bytes);
     f(std::int64_t{0}, buffer.owner.get());
     return;
@@ -128,7 +131,7 @@ struct Weight {
     if (plan.weight.direct()) return;
     std::byte* const scratch = buffer.owner.get();
     auto* const to = reinterpret_cast<float*>(scratch + aligned(plan.weight.reorder_scratch));
-    const ThreadScope one_thread(1);
+    const ThreadScope threads(plan.threads);
     reorder(plan.weight, plan.weight.user, weight, plan.weight.internal, to, scratch);
     data = to;
   }
@@ -184,7 +187,7 @@ void run_by_sample(const ConvGeometry& g, const Plans& plans, const float* x, co
   });
 }
 
-/// sum[i] += Σ_k parts[k·stride + i] over the slices that `counts`, in their order, held in double.
+/// sum[i] += Σ_k parts[k·stride + i] over the slices that `counts`, in their order.
 template <class Counts>
 void add_parts(std::int64_t size, std::int64_t slices, Counts&& counts, const float* parts,
                std::int64_t stride, float* sum) {
@@ -192,14 +195,13 @@ void add_parts(std::int64_t size, std::int64_t slices, Counts&& counts, const fl
   parallel_for((size + kBlock - 1) / kBlock, kBlock * slices, [&](std::int64_t block) {
     const std::int64_t begin = block * kBlock;
     const std::int64_t count = std::min(kBlock, size - begin);
-    double sums[kBlock];
-    std::copy(sum + begin, sum + begin + count, sums);
+    float sums[kBlock] = {};
     for (std::int64_t k = 0; k < slices; ++k) {
       if (!counts(k)) continue;
       const float* part = parts + k * stride + begin;
-      for (std::int64_t i = 0; i < count; ++i) sums[i] += static_cast<double>(part[i]);
+      for (std::int64_t i = 0; i < count; ++i) sums[i] += part[i];
     }
-    for (std::int64_t i = 0; i < count; ++i) sum[begin + i] = static_cast<float>(sums[i]);
+    for (std::int64_t i = 0; i < count; ++i) sum[begin + i] += sums[i];
   });
 }
 
@@ -220,11 +222,12 @@ void combine(const ConvGeometry& g, const Plans& plans, const ConvPlan& plan, co
   std::fill(sum, sum + internal, 0.0f);
   add_parts(internal, plans.slices.count, counts, parts, stride, sum);
   {
-    const ThreadScope one_thread(1);
+    const ThreadScope threads(plan.threads);
     reorder(plan.weight, plan.weight.internal, sum, plan.weight.user, plain,
             buffer.owner.get() + sum_bytes + user_bytes);
   }
-  add_parts(g.weight_size(), 1, [](std::int64_t) { return true; }, plain, 0, dweight);
+  add_parts(
+      g.weight_size(), 1, [](std::int64_t) { return true; }, plain, 0, dweight);
 }
 
 }  // namespace
@@ -247,8 +250,8 @@ void conv_backward_data(const ConvGeometry& g, const float* dy, const float* wei
 void conv_backward_weight(const ConvGeometry& g, const float* x, const float* dy, float* dweight) {
   translate_errors("conv_backward_weight", [&] {
     const Plans plans = plan_slices(ConvDirection::backward_weight, g, false);
-    const std::size_t bytes = aligned(std::max(plans.small->weight.internal.get_size(),
-                                               plans.large->weight.internal.get_size()));
+    const std::size_t bytes = aligned(
+        std::max(plans.small->weight.internal.get_size(), plans.large->weight.internal.get_size()));
     const auto stride = static_cast<std::int64_t>(bytes / sizeof(float));
     const Buffer parts(bytes * static_cast<std::size_t>(plans.slices.count));
     for_each_slice(g, plans, [&](std::int64_t slice, std::byte* mine) {

@@ -51,7 +51,7 @@ void fill(ConvPlan& plan, const PrimitiveDesc& desc) {
 }
 
 /// The best implementation that oneDNN has for these formats; none where it has none.
-std::optional<ConvPlan> try_formats(ConvDirection direction, const ConvGeometry& g, const Descs& d) {
+std::optional<ConvPlan> try_formats(ConvDirection direction, const Descs& d) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   ConvPlan plan;
@@ -95,11 +95,16 @@ std::optional<ConvPlan> try_formats(ConvDirection direction, const ConvGeometry&
   return plan;
 }
 
-bool is_slow(const ConvPlan& plan) { return plan.implementation.find("ref") != std::string::npos; }
+/// How far an implementation is from oneDNN's best: 0 compiled for the shape, 1 im2col and gemm
+/// (four times slower), 2 scalar loops (a thousand times slower).
+int rank_of(const ConvPlan& plan) {
+  if (plan.implementation.find("ref") != std::string::npos) return 2;
+  return plan.implementation.find("gemm") != std::string::npos ? 1 : 0;
+}
 
-/// Formats of the feature maps to try, best first; the first without oneDNN's scalar fallback wins.
-/// Direct nhwc is as fast as blocked memory; nchw itself is run by im2col and gemm, four times slower
-/// than reordering to what oneDNN likes best, which `any` asks for.
+/// Formats of the feature maps to try; of equal rank the first wins. nhwc is as fast as blocked
+/// memory where it runs directly. For nchw oneDNN has im2col only: it pays to reorder to what it
+/// likes best, which `any` asks for.
 constexpr Tag kLastFormats[] = {Tag::nhwc, Tag::any, Tag::nchw};
 constexpr Tag kFirstFormats[] = {Tag::any, Tag::nhwc, Tag::nchw};
 
@@ -121,21 +126,20 @@ std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry
   const bool last = g.layout == Layout::channels_last;
   std::optional<ConvPlan> best;
   for (const Tag maps : last ? kLastFormats : kFirstFormats) {
-    auto plan = try_formats(direction, g, descs_of(g, samples, with_bias, maps, Tag::any));
+    auto plan = try_formats(direction, descs_of(g, samples, with_bias, maps, Tag::any));
     if (!plan) continue;
-    const bool good = !is_slow(*plan);
-    if (good || !best) best = std::move(plan);
-    if (good) break;
+    if (!best || rank_of(*plan) < rank_of(*best)) best = std::move(plan);
+    if (rank_of(*best) == 0) break;
   }
   if (!best) {
     throw dnnl::error(dnnl_unimplemented, "no implementation of this convolution");
   }
-  const Descs user =
-      descs_of(g, samples, with_bias, last ? Tag::nhwc : Tag::nchw, Tag::oihw);
+  const Descs user = descs_of(g, samples, with_bias, last ? Tag::nhwc : Tag::nchw, Tag::oihw);
   connect(best->x, user.x, direction == ConvDirection::backward_data);
   connect(best->weight, user.weight, direction == ConvDirection::backward_weight);
   connect(best->y, user.y, direction == ConvDirection::forward);
   best->bias = user.bias;
+  best->threads = threads;
   return std::make_shared<const ConvPlan>(std::move(*best));
 }
 

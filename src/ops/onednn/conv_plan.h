@@ -1,11 +1,12 @@
-// One compiled convolution: which of oneDNN's implementations runs, in which memory formats, and what
-// must be reordered around it.
+// One compiled convolution: which of oneDNN's implementations runs, in which memory formats, and
+// what must be reordered around it.
 #pragma once
 
 #include <cstddef>
-#include <dnnl.hpp>
 #include <memory>
 #include <string>
+
+#include <dnnl.hpp>
 
 #include "ops/conv_geometry.h"
 
@@ -33,6 +34,7 @@ struct ConvPlan {
   dnnl::memory::desc bias;
   dnnl::memory::desc scratchpad;
   std::string implementation;
+  int threads = 1;
 };
 
 /// The plan for `samples` of g's samples, made for and to be run with `threads` threads. Cached.

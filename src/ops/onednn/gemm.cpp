@@ -1,16 +1,16 @@
-#include <evenkeel/core/parallel.h>
+#include "ops/onednn/gemm.h"
 
 #include <algorithm>
 #include <bit>
 
-#include "ops/onednn/gemm.h"
 #include "ops/onednn/runtime.h"
+#include <evenkeel/core/parallel.h>
 
 namespace evenkeel::ops::onednn {
 namespace {
 
 constexpr std::int64_t kSimd = 16;       // floats in the widest vector: tiles begin at multiples
-constexpr std::int64_t kNarrowest = 96;  // below, packing the other operand once per tile shows
+constexpr std::int64_t kNarrowest = 64;  // below, packing the other operand once per tile shows
 constexpr std::int64_t kWidest = 512;
 constexpr std::int64_t kFewTiles = 8;
 
@@ -36,7 +36,8 @@ void gemm(std::string_view op, std::int64_t m, std::int64_t n, std::int64_t k, O
   const bool by_rows = m > n;
   const std::int64_t parts = parts_of(by_rows ? m : n);
   // A thread does some sixteen multiply-adds in the time of one elementwise step.
-  const std::int64_t cost = std::max<std::int64_t>(1, m * n / 16 * std::max<std::int64_t>(k, 1)) / parts;
+  const std::int64_t cost =
+      std::max<std::int64_t>(1, m * n / 16 * std::max<std::int64_t>(k, 1)) / parts;
   parallel_for(parts, cost, [&](std::int64_t part) {
     const std::int64_t begin = part_begin(by_rows ? m : n, parts, part);
     const std::int64_t end = part_begin(by_rows ? m : n, parts, part + 1);
@@ -59,9 +60,9 @@ void gemm(std::string_view op, std::int64_t m, std::int64_t n, std::int64_t k, O
     const float* from_a = a.data + (a.transposed ? row : row * a.stride);
     const float* from_b = b.data + (b.transposed ? column * b.stride : column);
     const ThreadScope one_thread(1);
-    const auto status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', rows, columns,
-                                   k, 1.0f, from_a, a.stride, from_b, b.stride, add ? 1.0f : 0.0f,
-                                   out, n);
+    const auto status =
+        dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', rows, columns, k, 1.0f,
+                   from_a, a.stride, from_b, b.stride, add ? 1.0f : 0.0f, out, n);
     if (status != dnnl_success) {
       fail<Error>("[{}] oneDNN could not run it: sgemm failed (status {})", op,
                   static_cast<int>(status));

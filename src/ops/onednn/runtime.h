@@ -1,11 +1,12 @@
 // What every use of oneDNN in this room shares: the engine, streams, threads, errors.
 #pragma once
 
-#include <evenkeel/core/error.h>
-#include <omp.h>
+#include <string_view>
 
 #include <dnnl.hpp>
-#include <string_view>
+#include <omp.h>
+
+#include <evenkeel/core/error.h>
 
 namespace evenkeel::ops::onednn {
 

@@ -2,12 +2,11 @@
 // order, by one thread.
 #pragma once
 
-#include <evenkeel/core/parallel.h>
-
 #include <algorithm>
 #include <cstdint>
 
 #include "ops/conv_geometry.h"
+#include <evenkeel/core/parallel.h>
 
 namespace evenkeel::ops::reference {
 
@@ -22,8 +21,8 @@ struct Strides {
         w(layout == Layout::channels_first ? 1 : channels) {}
 };
 
-/// Calls f(output h, output w, kernel h, kernel w, input h, input w) for every tap that does not fall
-/// on padding.
+/// Calls f(output h, output w, kernel h, kernel w, input h, input w) for every tap that does not
+/// fall on padding.
 template <class F>
 void for_each_tap(const ConvGeometry& g, F&& f) {
   for (std::int64_t oh = 0; oh < g.out[0]; ++oh) {

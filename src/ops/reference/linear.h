@@ -2,9 +2,9 @@
 // one fixed order, by one thread.
 #pragma once
 
-#include <evenkeel/core/parallel.h>
-
 #include <cstdint>
+
+#include <evenkeel/core/parallel.h>
 
 namespace evenkeel::ops::reference {
 

@@ -59,6 +59,8 @@ class BatchNorm : public Module {
   /// Lets the next forward add `other` before the activation; its gradient is taken after backward.
   void set_addend(Tensor other) { addend_ = std::move(other); }
   Tensor take_addend_gradient() { return std::move(addend_gradient_); }
+  /// Whether a container gives every forward an addend; shown by fusion_note().
+  void set_joined(bool on) { joined_ = on; }
 
  protected:
   BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options);
@@ -90,6 +92,7 @@ class BatchNorm : public Module {
   std::int64_t refused_ = 0;
   norm::Activation activation_ = norm::Activation::none;
   float slope_ = 0.01F;
+  bool joined_ = false;
   Tensor addend_, addend_gradient_;
   SavedStack<Saved> saved_;
 };

@@ -36,6 +36,11 @@ class Residual : public Cloneable<Residual, Container> {
   Module& shortcut();
   std::optional<Kind> activation() const { return activation_; }
 
+  /// Hands the sum, and a ReLU after it, to the batch norm at the end of the body, which does them in
+  /// its own pass over memory. Returns whether there was one (and the activation is none or relu).
+  bool join();
+  std::string fusion_note() const override;
+
   std::string_view type() const override { return "Residual"; }
   Options options() const override;
   Shape output_shape(const Shape& input) const override;
@@ -48,6 +53,7 @@ class Residual : public Cloneable<Residual, Container> {
   void clear_own_saved() override { saved_.clear(); }
 
   std::optional<Kind> activation_;
+  bool joined_ = false;
   SavedStack<Tensor> saved_;  // y, where there is an activation
 };
 

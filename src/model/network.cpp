@@ -1,0 +1,154 @@
+#include <cmath>
+
+#include "model/zoo/zoo.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/model/network.h>
+#include <evenkeel/nn/init.h>
+#include <evenkeel/nn/layers/conv.h>
+#include <evenkeel/nn/layers/linear.h>
+
+namespace evenkeel::model {
+namespace {
+
+const ZooRow& find_row(const std::string& name) {
+  std::vector<std::string> names{"config"};
+  for (const ZooRow& row : zoo()) {
+    if (row.info.name == name) return row;
+    names.push_back(row.info.name);
+  }
+  const std::string suggestion = did_you_mean(name, names);
+  fail<UsageError>(
+      "[net] there is no network '{}'{}", name,
+      suggestion.empty()
+          ? "; known are mlp, paper-mlp, convnet, resnet20, resnet50, and config for a layer list"
+          : suggestion);
+}
+
+void check_options(const NetworkOptions& options) {
+  if (options.norm != "batch" && options.norm != "none") {
+    fail<UsageError>("[net] norm is batch or none, not '{}'", options.norm);
+  }
+  if (!(options.eps >= 0) || !std::isfinite(options.eps)) {
+    fail<UsageError>("[net] eps must be 0 or more, got {}", options.eps);
+  }
+  if (options.momentum && !(*options.momentum >= 0 && *options.momentum <= 1)) {
+    fail<UsageError>("[net] momentum lies between 0 and 1, got {}; or give cumulative",
+                     *options.momentum);
+  }
+  if (!(options.dropout >= 0 && options.dropout < 1)) {
+    fail<UsageError>("[net] dropout lies between 0 and 1 (below it), got {}", options.dropout);
+  }
+  if (options.classes < 1) {
+    fail<UsageError>("[net] classes must be at least 1, got {}", options.classes);
+  }
+}
+
+void check_input(const ZooRow& row, const NetworkOptions& options) {
+  if (options.input.rank() < 1 || options.input.numel() < 1) {
+    fail<ShapeError>("[{}] expected samples with at least one value, got shape {}", row.info.name,
+                     options.input.str());
+  }
+  if (row.info.spatial && options.input.rank() != 3) {
+    fail<ShapeError>(
+        "[{}] expected images [channels, height, width], got samples of shape {}; use mlp or "
+        "paper-mlp",
+        row.info.name, options.input.str());
+  }
+  if (options.dropout > 0 && !row.has_dropout) {
+    fail<UsageError>("[{}] has no dropout; leave it at 0 or use mlp, paper-mlp or convnet",
+                     row.info.name);
+  }
+}
+
+void draw(Tensor& weight, Random random, Init init) {
+  using nn::init::FanMode;
+  nn::init::KaimingOptions kaiming{.slope = 0, .nonlinearity = nn::init::Nonlinearity::relu};
+  switch (init) {
+    case Init::kaiming_fan_in:
+      kaiming.mode = FanMode::in;
+      return nn::init::kaiming_normal(weight, random, kaiming);
+    case Init::kaiming_fan_out:
+      kaiming.mode = FanMode::out;
+      return nn::init::kaiming_normal(weight, random, kaiming);
+    case Init::xavier:
+      return nn::init::xavier_normal(weight, random);
+  }
+}
+
+/// Draws the weights in front of activations as `init` says and sets their biases to zero. The last
+/// linear layer is left as it is.
+void initialize_hidden(nn::Module& network, std::uint64_t seed, Init init) {
+  std::vector<nn::Module*> maps;
+  network.visit([&](const std::string&, nn::Module& module) {
+    if (dynamic_cast<nn::Linear*>(&module) != nullptr ||
+        dynamic_cast<nn::Convolution*>(&module) != nullptr) {
+      maps.push_back(&module);
+    }
+  });
+  const Random source(seed, mix64(0x6576656e6b65656cu));  // "evenkeel": a stream of its own
+  for (std::size_t i = 0; i + 1 < maps.size(); ++i) {
+    for (const auto& [name, parameter] : maps[i]->parameters()) {
+      if (parameter->kind == nn::ParameterKind::weight) {
+        draw(parameter->value, source.fork(i), init);
+      } else {
+        parameter->value.fill(0);
+      }
+    }
+  }
+}
+
+Shape batch_of(const Shape& sample) {
+  std::vector<std::int64_t> dims{2};
+  dims.insert(dims.end(), sample.dims().begin(), sample.dims().end());
+  return Shape(std::span<const std::int64_t>(dims));
+}
+
+void check_output(const nn::Module& network, const NetworkOptions& options) {
+  const Shape output = network.output_shape(batch_of(options.input));
+  if (output != Shape{2, options.classes}) {
+    fail<ShapeError>(
+        "[net] the network turns samples of shape {} into {}, but there are {} classes; let its "
+        "last layer give {} values",
+        options.input.str(), output.drop(1).str(), options.classes, options.classes);
+  }
+}
+
+bool has_conv2d(const std::vector<LayerSpec>& layers) {
+  for (const LayerSpec& layer : layers) {
+    if (layer.type == "Conv2d") return true;
+    for (const auto& [name, children] : layer.children) {
+      if (has_conv2d(children)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::uint64_t seed) {
+  check_options(options);
+  if (options.net == "config") {
+    if (options.layers.empty()) {
+      fail<UsageError>("[net] net = \"config\" needs layers: write [[layer]] sections");
+    }
+    auto network = nn::to_owned(build_layers(options.layers));
+    check_output(*network, options);
+    network->initialize(seed);
+    return network;
+  }
+  const ZooRow& row = find_row(options.net);
+  check_input(row, options);
+  auto network = nn::to_owned(row.build(options));
+  check_output(*network, options);
+  network->initialize(seed);
+  initialize_hidden(*network, seed, row.init);
+  return network;
+}
+
+bool prefers_channels_last(const NetworkOptions& options) {
+  if (options.input.rank() != 3) return false;
+  if (options.net == "config") return has_conv2d(options.layers);
+  return find_row(options.net).info.spatial;
+}
+
+}  // namespace evenkeel::model

@@ -1,0 +1,92 @@
+// A network in one .safetensors file: architecture and recipe in the metadata, state as tensors.
+
+#include "model/recipe_text.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/io/safetensors.h>
+#include <evenkeel/model/run_folder.h>
+
+namespace evenkeel::model {
+namespace {
+
+constexpr const char* kFormatKey = "evenkeel.format";
+constexpr const char* kNetworkKey = "evenkeel.network";
+constexpr const char* kRecipeKey = "evenkeel.recipe";
+constexpr std::string_view kFormat = "1";
+
+const std::string& require(const io::TensorFile& file, const char* key, const std::string& where) {
+  const auto it = file.metadata.find(key);
+  if (it == file.metadata.end()) {
+    fail<IoError>(
+        "[model] '{}' holds tensors but no evenkeel network (its metadata lacks {}); give a file "
+        "of a run folder",
+        where, key);
+  }
+  return it->second;
+}
+
+void check_format(const io::TensorFile& file, const std::string& where) {
+  const std::string& format = require(file, kFormatKey, where);
+  if (format != kFormat) {
+    fail<IoError>("[model] '{}' has format version '{}', this program reads '{}'; use a newer one",
+                  where, format, kFormat);
+  }
+}
+
+/// The per-channel numbers must fit the input, or preparing inputs would read past them.
+void check_recipe(const InputRecipe& recipe, const NetworkOptions& options,
+                  const std::string& where) {
+  const auto channels = static_cast<std::size_t>(options.input.rank() > 0 ? options.input[0] : 0);
+  const bool counts = recipe.mean.size() == recipe.stddev.size() &&
+                      (recipe.mean.empty() || recipe.mean.size() == channels);
+  const bool names = recipe.class_names.empty() ||
+                     recipe.class_names.size() == static_cast<std::size_t>(options.classes);
+  if (!counts || !names) {
+    fail<IoError>("[model] '{}': the input recipe does not fit the network; the file is damaged",
+                  where);
+  }
+}
+
+LoadedNetwork rebuild(const io::TensorFile& file, const std::string& where) {
+  LoadedNetwork loaded;
+  loaded.options = network_options(parse_config(require(file, kNetworkKey, where), where));
+  loaded.recipe = parse_recipe(require(file, kRecipeKey, where), where);
+  check_recipe(loaded.recipe, loaded.options, where);
+  loaded.metadata = file.metadata;
+  for (const char* key : {kFormatKey, kNetworkKey, kRecipeKey}) loaded.metadata.erase(key);
+  loaded.network = build_network(loaded.options, 0);
+  loaded.network->load_state_dict(file.tensors);
+  loaded.network->eval();
+  return loaded;
+}
+
+}  // namespace
+
+void save_network(const std::filesystem::path& path, nn::Module& network,
+                  const NetworkOptions& options, const InputRecipe& recipe,
+                  const std::map<std::string, std::string>& extra) {
+  Config config;
+  put_network_options(options, config);
+  io::TensorFile file;
+  file.metadata = extra;
+  file.metadata.insert_or_assign(kFormatKey, std::string(kFormat));
+  file.metadata[kNetworkKey] = to_toml(config);
+  file.metadata[kRecipeKey] = to_text(recipe);
+  file.tensors = network.state_dict();
+  io::write_safetensors(path, file);
+}
+
+LoadedNetwork load_network(const std::filesystem::path& path) {
+  const io::TensorFile file = io::read_safetensors(path);
+  const std::string where = path.string();
+  check_format(file, where);
+  try {
+    return rebuild(file, where);
+  } catch (const IoError&) {
+    throw;  // names the file already
+  } catch (const Error& error) {
+    fail<IoError>("[model] '{}' does not hold the network that it describes: {}", where,
+                  error.what());
+  }
+}
+
+}  // namespace evenkeel::model

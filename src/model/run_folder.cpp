@@ -1,0 +1,108 @@
+#include <algorithm>
+#include <vector>
+
+#include <evenkeel/core/error.h>
+#include <evenkeel/io/file.h>
+#include <evenkeel/model/run_folder.h>
+
+namespace evenkeel::model {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+/// Removes what a run writes, and nothing else that lies in the folder.
+void clear_run(const RunFolder& run) {
+  for (const fs::path& path :
+       {run.config(), run.metrics(), run.weights(), run.best(), run.checkpoints(), run.events()}) {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (error) {
+      fail<IoError>("[run] cannot remove '{}': {}; give another folder", path.string(),
+                    error.message());
+    }
+  }
+}
+
+/// Newest first, by the time of writing; equal times by name.
+std::vector<fs::path> checkpoint_files(const fs::path& folder) {
+  std::vector<std::pair<fs::file_time_type, fs::path>> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    std::error_code unreadable;
+    const auto time = fs::last_write_time(it->path(), unreadable);
+    if (!unreadable && it->path().extension() == ".safetensors")
+      found.emplace_back(time, it->path());
+  }
+  std::ranges::sort(found, std::greater<>());
+  std::vector<fs::path> files;
+  for (auto& [time, path] : found) files.push_back(std::move(path));
+  return files;
+}
+
+/// The newest checkpoint that can be read; the fault of the newest where none can.
+LoadedNetwork load_checkpoint(const RunFolder& run) {
+  const std::vector<fs::path> files = checkpoint_files(run.checkpoints());
+  std::string fault;
+  for (const fs::path& file : files) {
+    try {
+      return load_network(file);
+    } catch (const Error& error) {
+      if (fault.empty()) fault = error.what();
+    }
+  }
+  if (!fault.empty()) throw IoError(fault);
+  fail<IoError>(
+      "[run] '{}' has no weights yet: no {}; finish the training with 'evenkeel train --out {} "
+      "--resume'",
+      run.path().string(), run.weights().filename().string(), run.path().string());
+}
+
+}  // namespace
+
+RunFolder RunFolder::create(const fs::path& path, bool replace) {
+  RunFolder run(path);
+  if (is_file(run.config()) && !replace) {
+    fail<IoError>("[run] '{}' holds a run already; give another folder, or resume that one",
+                  path.string());
+  }
+  io::probe_writable(path);
+  if (replace) clear_run(run);
+  return run;
+}
+
+RunFolder RunFolder::open(const fs::path& path) {
+  RunFolder run(path);
+  if (!is_folder(path)) {
+    fail<IoError>(
+        "[run] '{}' is not a run folder: there is no such folder; give a folder written by "
+        "'evenkeel train --out'",
+        path.string());
+  }
+  if (!is_file(run.config())) {
+    fail<IoError>(
+        "[run] '{}' is not a run folder: no config.toml; give a folder written by 'evenkeel train "
+        "--out'",
+        path.string());
+  }
+  return run;
+}
+
+LoadedNetwork load_run(const fs::path& run_or_file) {
+  if (is_file(run_or_file)) return load_network(run_or_file);
+  const RunFolder run = RunFolder::open(run_or_file);
+  if (is_file(run.weights())) return load_network(run.weights());
+  if (is_file(run.best())) return load_network(run.best());
+  return load_checkpoint(run);
+}
+
+}  // namespace evenkeel::model

@@ -1,0 +1,54 @@
+// What the named networks are made of: a linear map, its normalization and its activation.
+#pragma once
+
+#include <optional>
+
+#include <evenkeel/model/network.h>
+#include <evenkeel/nn/layers/batch_norm.h>
+#include <evenkeel/nn/layers/conv.h>
+#include <evenkeel/nn/layers/sequential.h>
+#include <evenkeel/ops/activation.h>
+
+namespace evenkeel::model {
+
+/// Appends blocks as the options say:
+///
+///     placement before   map without bias, norm, activation
+///     placement after    map with bias, activation, norm
+///     otherwise          map with bias, activation
+///
+/// β takes the place of the bias where the normalization follows the map directly.
+class Blocks {
+ public:
+  explicit Blocks(const NetworkOptions& options);
+
+  /// The normalization of the network's input, where that is the only one.
+  void add_input_norm1d(nn::Sequential& net, std::int64_t features) const;
+  void add_input_norm2d(nn::Sequential& net, std::int64_t channels) const;
+
+  void add_linear(nn::Sequential& net, std::int64_t in, std::int64_t out,
+                  ops::ActivationKind activation) const;
+  /// A convolution with ReLU.
+  void add_conv(nn::Sequential& net, std::int64_t in, std::int64_t out, std::int64_t kernel,
+                std::int64_t stride = 1) const;
+  /// A convolution whose activation comes after the sum of a residual block: end_residual() appends
+  /// what follows that.
+  void add_last_conv(nn::Sequential& net, std::int64_t in, std::int64_t out, std::int64_t kernel,
+                     std::int64_t stride = 1) const;
+  void end_residual(nn::Sequential& net, std::int64_t channels) const;
+  /// Dropout, unless it is 0.
+  void add_dropout(nn::Sequential& net) const;
+
+ private:
+  bool before() const { return batch_ && options_.placement == Placement::before; }
+  bool after() const { return batch_ && options_.placement == Placement::after; }
+  bool at_input() const { return batch_ && options_.placement == Placement::input; }
+  nn::Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel,
+                  std::int64_t stride) const;
+
+  const NetworkOptions& options_;
+  bool batch_;
+  nn::BatchNormOptions norm_;
+};
+
+}  // namespace evenkeel::model

@@ -1,0 +1,110 @@
+// What "auto" means, and which settings do not go together.
+
+#include <array>
+
+#include <evenkeel/core/error.h>
+#include <evenkeel/train/settings.h>
+
+namespace evenkeel::train {
+namespace {
+
+/// Peak rates that were found good with the one-cycle schedule, and the weight decay beside them.
+struct Defaults {
+  std::string_view net;
+  double sgd_lr;
+  double sgd_lr_without_norm;
+  double adamw_lr;
+  double weight_decay;
+};
+
+constexpr std::array<Defaults, 6> kDefaults{{
+    {"mlp", 0.1, 0.02, 2e-3, 1e-4},
+    {"paper-mlp", 0.5, 0.1, 5e-3, 0},
+    {"convnet", 0.1, 0.01, 2e-3, 5e-4},
+    {"resnet20", 0.2, 0.02, 2e-3, 5e-4},
+    {"resnet50", 0.1, 0.01, 1e-3, 1e-4},
+    {"config", 0.05, 0.01, 1e-3, 1e-4},
+}};
+
+const Defaults& defaults_of(const std::string& net) {
+  for (const Defaults& row : kDefaults) {
+    if (row.net == net) return row;
+  }
+  return kDefaults.back();
+}
+
+bool is_image(const Shape& sample) { return sample.rank() == 3; }
+
+}  // namespace
+
+void check(const Settings& settings) {
+  if (settings.net == "config" && settings.layers.empty()) {
+    fail<UsageError>(
+        "[settings] 'net' is config, but there is no list of layers; give [[layer]] entries in a "
+        "config file, or a name such as mlp");
+  }
+  if (settings.net != "config" && !settings.layers.empty()) {
+    fail<UsageError>(
+        "[settings] the config lists layers, but 'net' is {}; leave out one of the two",
+        settings.net);
+  }
+  if (settings.patience > 0 && settings.validation == 0) {
+    fail<UsageError>(
+        "[settings] 'patience' needs a validation part; give 'validation', such as 0.1");
+  }
+  if (settings.nesterov && (settings.optimizer != "sgd" || settings.sgd_momentum == 0)) {
+    fail<UsageError>(
+        "[settings] 'nesterov' needs the optimizer sgd with 'sgd_momentum' above 0, got {}",
+        settings.optimizer);
+  }
+  if (settings.resume && settings.out.empty()) {
+    fail<UsageError>("[settings] 'resume' needs the run folder; give 'out'");
+  }
+  if (settings.resume && settings.replace) {
+    fail<UsageError>("[settings] 'resume' and 'replace' exclude each other; give one of them");
+  }
+}
+
+Settings resolve(const Settings& settings, const Shape& sample) {
+  Settings result = settings;
+  const Defaults& row = defaults_of(settings.net);
+  if (!result.lr) {
+    const bool plain = settings.norm == "none";
+    result.lr =
+        settings.optimizer == "sgd" ? (plain ? row.sgd_lr_without_norm : row.sgd_lr) : row.adamw_lr;
+  }
+  if (!result.weight_decay) {
+    result.weight_decay = settings.optimizer == "sgd" ? row.weight_decay : 0.01;
+  }
+  const bool images = is_image(sample);
+  if (result.augment == "auto") {
+    result.augment = images && sample[0] == 3 ? "flip,crop" : "none";
+  } else if (result.augment != "none" && !images) {
+    fail<UsageError>("[settings] 'augment' {} needs images, got samples of shape {}",
+                     result.augment, sample.str());
+  }
+  if (result.layout == "auto") {
+    const bool last = images && model::prefers_channels_last(network_options(result, sample, 2));
+    result.layout = last ? "channels_last" : "channels_first";
+  }
+  return result;
+}
+
+model::NetworkOptions network_options(const Settings& settings, const Shape& sample,
+                                      std::int64_t classes) {
+  model::NetworkOptions options;
+  options.net = settings.net;
+  options.norm = settings.norm;
+  options.placement = settings.placement == "after"   ? model::Placement::after
+                      : settings.placement == "input" ? model::Placement::input
+                                                      : model::Placement::before;
+  options.eps = settings.eps;
+  options.momentum = settings.momentum;
+  options.dropout = settings.dropout;
+  options.input = sample;
+  options.classes = classes;
+  options.layers = settings.layers;
+  return options;
+}
+
+}  // namespace evenkeel::train

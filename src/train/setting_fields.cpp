@@ -1,0 +1,130 @@
+// The table of settings.
+
+#include "train/setting_builders.h"
+#include <evenkeel/optim/schedule.h>
+#include <evenkeel/optim/table.h>
+
+namespace evenkeel::train {
+namespace {
+
+std::vector<std::string> network_names() {
+  std::vector<std::string> names;
+  for (const model::NetworkInfo& info : model::networks()) names.push_back(info.name);
+  names.emplace_back("config");
+  return names;
+}
+
+std::vector<std::string> optimizer_names() {
+  std::vector<std::string> names;
+  for (const optim::OptimizerRow& row : optim::optimizers()) names.push_back(row.name);
+  return names;
+}
+
+SettingField schedule_field() {
+  SettingField field = text_field(
+      "schedule", "constant, step:EPOCHS,FACTOR, cosine or one-cycle:UP", &Settings::schedule);
+  field.set = [](Settings& settings, const OptionValue& value) {
+    const std::string spec = to_text("schedule", value);
+    optim::Schedule(spec, {});  // throws for one that does not exist
+    settings.schedule = spec;
+  };
+  return field;
+}
+
+/// The rate 0 stands for "auto" as well.
+SettingField lr_field() {
+  SettingField field = optional_field("lr", "peak learning rate", &Settings::lr, "auto", {});
+  const auto set = field.set;
+  field.set = [set](Settings& settings, const OptionValue& value) {
+    set(settings, value);
+    if (settings.lr == 0.0) settings.lr = std::nullopt;
+  };
+  return field;
+}
+
+/// The other convention of batch norm's momentum, converted here and nowhere else.
+SettingField decay_field() {
+  SettingField field{
+      "decay", "1 - momentum, the other convention", SettingKind::number, {}, false, false, {}, {}};
+  field.get = [](const Settings& settings) {
+    return settings.momentum ? OptionValue(1 - *settings.momentum)
+                             : OptionValue(std::string("cumulative"));
+  };
+  field.set = [](Settings& settings, const OptionValue& value) {
+    settings.momentum = 1 - to_number("decay", value, {0, 1, false, false});
+  };
+  return field;
+}
+
+SettingField seed_field() {
+  SettingField field{"seed", "seed of everything random", SettingKind::integer, {}, true, false, {},
+                     {}};
+  field.get = [](const Settings& settings) {
+    return OptionValue(static_cast<std::int64_t>(settings.seed));
+  };
+  field.set = [](Settings& settings, const OptionValue& value) {
+    settings.seed = static_cast<std::uint64_t>(to_integer("seed", value, {}));
+  };
+  return field;
+}
+
+SettingField free(SettingField field) {
+  field.free_on_resume = true;
+  return field;
+}
+
+std::vector<SettingField> make_fields() {
+  using S = Settings;
+  const NumberRange part{0, 1, false, true};
+  return {
+      choice_field("net", "the network", &S::net, network_names()),
+      free(text_field("data", "the data set", &S::data)),
+      integer_field("epochs", "passes over the training data", &S::epochs, {1, 1'000'000}),
+      integer_field("batch_size", "samples per step", &S::batch_size, {2, 1 << 24}),
+      lr_field(),
+      choice_field("optimizer", "sgd or adamw", &S::optimizer, optimizer_names()),
+      number_field("sgd_momentum", "momentum of sgd", &S::sgd_momentum, part),
+      flag_field("nesterov", "Nesterov's momentum for sgd", &S::nesterov),
+      schedule_field(),
+      integer_field("warmup", "steps of linear warm-up", &S::warmup, {}),
+      optional_field("weight_decay", "weight decay", &S::weight_decay, "auto", {}),
+      flag_field("decay_norm", "weight decay on gamma and beta too", &S::decay_norm),
+      number_field("clip", "largest gradient norm; 0: off", &S::clip, {}),
+      number_field("label_smoothing", "of the cross-entropy", &S::label_smoothing, part),
+      choice_field("norm", "batch or none", &S::norm, {"batch", "none"}),
+      choice_field("placement", "batch norm before or after the activation, or at the input only",
+                   &S::placement, {"before", "after", "input"}),
+      number_field("eps", "batch norm's epsilon", &S::eps, {0, 1e30, true, false}),
+      optional_field("momentum", "weight of the new value in batch norm's running statistics",
+                     &S::momentum, "cumulative", {0, 1, false, false}),
+      decay_field(),
+      number_field("dropout", "after each hidden block", &S::dropout, part),
+      choice_field("augment", "changes to training images", &S::augment,
+                   {"auto", "none", "flip", "crop", "flip,crop"}),
+      number_field("validation", "part of the training samples kept for validation", &S::validation,
+                   part),
+      integer_field("patience", "epochs without a better validation accuracy; 0: off", &S::patience,
+                    {}),
+      seed_field(),
+      free(integer_field("threads", "0: one per processor", &S::threads, {0, 4096})),
+      flag_field("deterministic", "the same bits for any number of threads", &S::deterministic),
+      flag_field("fusion", "fuse batch norm with what follows", &S::fusion),
+      choice_field("layout", "memory order of images", &S::layout,
+                   {"auto", "channels_first", "channels_last"}),
+      free(text_field("out", "the run folder", &S::out)),
+      free(flag_field("replace", "replace a run in that folder", &S::replace)),
+      free(flag_field("resume", "go on with the run in that folder", &S::resume)),
+      free(integer_field("checkpoint_every", "epochs between checkpoints; 0: none",
+                         &S::checkpoint_every, {})),
+      integer_field("eval_every", "steps between evaluations; 0: off", &S::eval_every, {}),
+  };
+}
+
+}  // namespace
+
+std::span<const SettingField> setting_fields() {
+  static const std::vector<SettingField> fields = make_fields();
+  return fields;
+}
+
+}  // namespace evenkeel::train

@@ -1,0 +1,107 @@
+// Files of other libraries' making, right and wrong, as a manifest labels them:
+// {"files": [{"file": "npy/x.npy", "kind": "npy", "expect": "accept" | "reject" | "either"}]}.
+// The folder is named by EVENKEEL_FAULTS.
+#include <evenkeel/io/npy.h>
+#include <evenkeel/io/safetensors.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "io/io_testing.h"
+
+namespace evenkeel::io {
+namespace {
+
+using testing::folder_from;
+
+struct Fault {
+  std::string file;
+  std::string kind;
+  std::string expect;
+  std::string why;
+};
+
+std::vector<Fault> read_manifest(const std::filesystem::path& folder) {
+  const auto manifest = nlohmann::json::parse(testing::read_bytes(folder / "manifest.json"));
+  std::vector<Fault> faults;
+  for (const auto& entry : manifest.at("files")) {
+    faults.push_back({entry.at("file").get<std::string>(), entry.at("kind").get<std::string>(),
+                      entry.at("expect").get<std::string>(), entry.value("why", "")});
+  }
+  return faults;
+}
+
+using Reader = std::function<void(const std::filesystem::path&)>;
+
+/// "accept", "reject", or a description of what must not happen.
+std::string outcome(const Reader& reader, const std::filesystem::path& file) {
+  try {
+    reader(file);
+    return "accept";
+  } catch (const IoError& error) {
+    const std::string message = error.what();
+    if (message.find(file.filename().string()) == std::string::npos) {
+      return "a message that does not name the file: " + message;
+    }
+    return "reject";
+  } catch (const std::exception& error) {
+    return std::string("an exception that is no IoError: ") + error.what();
+  }
+}
+
+/// Checks every file of `kind` and returns how many there were.
+int check_kind(const std::string& kind, const Reader& reader) {
+  const auto folder = *folder_from("EVENKEEL_FAULTS");
+  int checked = 0;
+  for (const Fault& fault : read_manifest(folder)) {
+    if (fault.kind != kind) continue;
+    ++checked;
+    const std::string got = outcome(reader, folder / fault.file);
+    const bool fits = fault.expect == "either" ? got == "accept" || got == "reject"
+                                               : got == fault.expect;
+    if (!fits) {
+      ADD_FAILURE() << fault.file << " (" << fault.why << "): expected " << fault.expect << ", got "
+                    << got;
+    }
+  }
+  return checked;
+}
+
+class FaultsConformance : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!folder_from("EVENKEEL_FAULTS")) {
+      GTEST_SKIP() << "EVENKEEL_FAULTS does not name the folder of the fault files";
+    }
+  }
+};
+
+TEST_F(FaultsConformance, conformance_safetensors_files_are_read_or_refused_as_labelled) {
+  const int checked = check_kind("safetensors", [](const auto& path) { read_safetensors(path); });
+  RecordProperty("files", checked);
+  EXPECT_GT(checked, 0);
+}
+
+TEST_F(FaultsConformance, conformance_npy_files_are_read_or_refused_as_labelled) {
+  const int checked = check_kind("npy", [](const auto& path) { read_npy(path); });
+  RecordProperty("files", checked);
+  EXPECT_GT(checked, 0);
+}
+
+TEST_F(FaultsConformance, conformance_every_label_is_known_and_other_kinds_are_listed) {
+  std::map<std::string, int> others;
+  for (const Fault& fault : read_manifest(*folder_from("EVENKEEL_FAULTS"))) {
+    EXPECT_TRUE(fault.expect == "accept" || fault.expect == "reject" || fault.expect == "either")
+        << fault.file << ": " << fault.expect;
+    if (fault.kind != "npy" && fault.kind != "safetensors") {
+      ++others[fault.kind];
+      std::cout << "not covered: " << fault.file << '\n';
+    }
+  }
+  for (const auto& [kind, count] : others) {
+    std::cout << "not covered: " << count << " files of kind " << kind << '\n';
+  }
+}
+
+}  // namespace
+}  // namespace evenkeel::io

@@ -1,0 +1,156 @@
+#include <gtest/gtest.h>
+
+#include "model/support.h"
+#include <evenkeel/model/network.h>
+#include <evenkeel/nn/layers/activation.h>
+#include <evenkeel/nn/layers/batch_norm.h>
+#include <evenkeel/nn/layers/concat.h>
+#include <evenkeel/nn/layers/conv.h>
+#include <evenkeel/nn/layers/linear.h>
+#include <evenkeel/nn/layers/pool.h>
+#include <evenkeel/nn/layers/residual.h>
+#include <evenkeel/nn/layers/sequential.h>
+
+namespace evenkeel::model {
+namespace {
+
+using testing::message_of;
+using testing::random_tensor;
+using testing::same_bits;
+
+NetworkOptions listed(std::string_view toml, const Shape& input, std::int64_t classes) {
+  NetworkOptions options = network_options(parse_config(toml, "net.toml"));
+  options.input = input;
+  options.classes = classes;
+  return options;
+}
+
+std::string build_fault(std::string_view toml) {
+  return message_of<UsageError>([&] { build_network(listed(toml, {4}, 3), 1); });
+}
+
+/// Both trained one step, so that the running statistics count too.
+void expect_same_network(nn::Module& a, nn::Module& b, const Tensor& x) {
+  EXPECT_TRUE(same_bits(a.forward(x), b.forward(x)));
+  a.eval();
+  b.eval();
+  EXPECT_TRUE(same_bits(a.forward(x), b.forward(x)));
+  const auto left = a.state_dict();
+  const auto right = b.state_dict();
+  ASSERT_EQ(left.size(), right.size());
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    EXPECT_EQ(left[i].first, right[i].first);
+    EXPECT_TRUE(same_bits(left[i].second, right[i].second)) << left[i].first;
+  }
+}
+
+TEST(LayerList, EqualsTheNetworkWrittenByHand) {
+  const auto built = build_network(listed(R"(
+    [[layer]]
+    type = "Linear"
+    in_features = 4
+    out_features = 8
+    [[layer]]
+    type = "BatchNorm1d"
+    num_features = 8
+    eps = 1e-3
+    [[layer]]
+    type = "ReLU"
+    [[layer]]
+    type = "Linear"
+    in_features = 8
+    out_features = 3
+  )",
+                                          {4}, 3),
+                                   42);
+  nn::Sequential hand{nn::Linear(4, 8), nn::BatchNorm1d(8, {.eps = 1e-3}), nn::ReLU(),
+                      nn::Linear(8, 3)};
+  hand.initialize(42);
+  expect_same_network(*built, hand, random_tensor({5, 4}, 1));
+}
+
+TEST(LayerList, BuildsNestedContainers) {
+  const auto built = build_network(listed(R"(
+    [[layer]]
+    type = "Residual"
+    activation = "relu"
+    body = [
+      {type = "Conv2d", in_channels = 2, out_channels = 4, kernel_size = 3, padding = 1, bias = false},
+      {type = "BatchNorm2d", num_features = 4},
+    ]
+    shortcut = [{type = "Conv2d", in_channels = 2, out_channels = 4, kernel_size = 1}]
+    [[layer]]
+    type = "Concat"
+    0 = [{type = "ReLU"}]
+    1 = [{type = "Sequential", body = [{type = "Tanh"}]}]
+    [[layer]]
+    type = "GlobalAvgPool"
+    [[layer]]
+    type = "Linear"
+    in_features = 8
+    out_features = 3
+  )",
+                                          {2, 5, 5}, 3),
+                                   7);
+  nn::Sequential body{nn::Conv2d(2, 4, 3, {.padding = 1, .bias = false}), nn::BatchNorm2d(4)};
+  nn::Sequential shortcut;
+  shortcut.add(nn::Conv2d(2, 4, 1));
+  nn::Sequential relu;
+  relu.add(nn::ReLU());
+  nn::Sequential tanh;
+  tanh.add(nn::Tanh());
+  nn::Sequential branch;
+  branch.add(std::move(tanh));
+  nn::Concat concat;
+  concat.add(std::move(relu));
+  concat.add(std::move(branch));
+  nn::Sequential hand;
+  hand.add(nn::Residual(std::move(body), std::move(shortcut), ops::ActivationKind::relu))
+      .add(std::move(concat))
+      .add(nn::GlobalAvgPool())
+      .add(nn::Linear(8, 3));
+  hand.initialize(7);
+  expect_same_network(*built, hand, random_tensor({3, 2, 5, 5}, 1));
+}
+
+TEST(LayerList, PrefersChannelsLastWithAConvolutionInside) {
+  EXPECT_TRUE(prefers_channels_last(
+      listed("[[layer]]\ntype = \"Sequential\"\nbody = [{type = \"Conv2d\"}]", {3, 8, 8}, 3)));
+  EXPECT_FALSE(prefers_channels_last(listed("[[layer]]\ntype = \"Flatten\"", {3, 8, 8}, 3)));
+}
+
+TEST(LayerList, NamesTheLayerOfAFault) {
+  EXPECT_EQ(build_fault("[[layer]]\ntype = \"ReLU\"\n[[layer]]\ntype = \"BatchNorm1D\"\n"),
+            "[config] layer 1 (BatchNorm1D): [layer] there is no layer type 'BatchNorm1D'; did you "
+            "mean 'BatchNorm1d'?");
+  EXPECT_NE(build_fault("[[layer]]\ntype = \"Linear\"\nin_features = 4\nout_features = 3\nbais = "
+                        "true")
+                .find("unknown key 'bais'; did you mean 'bias'?"),
+            std::string::npos);
+  EXPECT_NE(build_fault("[[layer]]\ntype = \"Residual\"").find("needs layers: body"),
+            std::string::npos);
+  EXPECT_NE(build_fault("[[layer]]\ntype = \"Residual\"\nbody = []\nactivation = \"gelu\"")
+                .find("not 'gelu'"),
+            std::string::npos);
+  EXPECT_NE(build_fault("[[layer]]\ntype = \"Residual\"\nbody = []\nshortcat = [{type=\"ReLU\"}]")
+                .find("did you mean 'shortcut'?"),
+            std::string::npos);
+  EXPECT_NE(build_fault("[[layer]]\ntype = \"ReLU\"\nbody = [{type = \"ReLU\"}]")
+                .find("takes no layers 'body'"),
+            std::string::npos);
+  EXPECT_NE(build_fault("[[layer]]\ntype = \"Concat\"").find("needs branches"), std::string::npos);
+  EXPECT_NE(build_fault("net = \"config\"").find("needs layers"), std::string::npos);
+}
+
+TEST(LayerList, NamesTheLayerThatDoesNotFit) {
+  const std::string toml = "[[layer]]\ntype = \"Linear\"\nin_features = 5\nout_features = 3\n";
+  EXPECT_NE(
+      message_of<ShapeError>([&] { build_network(listed(toml, {4}, 3), 1); }).find("Linear 0"),
+      std::string::npos);
+  EXPECT_EQ(message_of<ShapeError>([&] { build_network(listed(toml, {5}, 10), 1); }),
+            "[net] the network turns samples of shape [5] into [3], but there are 10 classes; let "
+            "its last layer give 10 values");
+}
+
+}  // namespace
+}  // namespace evenkeel::model

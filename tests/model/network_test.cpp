@@ -1,0 +1,292 @@
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "model/support.h"
+#include <evenkeel/model/network.h>
+#include <evenkeel/nn/layers/activation.h>
+#include <evenkeel/nn/layers/batch_norm.h>
+#include <evenkeel/nn/layers/conv.h>
+#include <evenkeel/nn/layers/linear.h>
+#include <evenkeel/nn/layers/residual.h>
+#include <evenkeel/nn/layers/sequential.h>
+
+namespace evenkeel::model {
+namespace {
+
+using testing::message_of;
+using testing::random_tensor;
+using testing::same_bits;
+
+NetworkOptions named(const std::string& net, const Shape& input, std::int64_t classes = 10) {
+  NetworkOptions options;
+  options.net = net;
+  options.input = input;
+  options.classes = classes;
+  return options;
+}
+
+Shape usual_input(const std::string& net) {
+  return net.rfind("resnet", 0) == 0 ? Shape{3, 32, 32} : Shape{1, 28, 28};
+}
+
+Shape batch(std::int64_t n, const Shape& sample) {
+  std::vector<std::int64_t> dims{n};
+  dims.insert(dims.end(), sample.dims().begin(), sample.dims().end());
+  return Shape(std::span<const std::int64_t>(dims));
+}
+
+int count_type(nn::Module& network, std::string_view prefix) {
+  int count = 0;
+  network.visit([&](const std::string&, nn::Module& module) {
+    count += module.type().substr(0, prefix.size()) == prefix ? 1 : 0;
+  });
+  return count;
+}
+
+std::int64_t parameters(const NetworkOptions& options) {
+  return build_network(options, 1)->parameter_count();
+}
+
+class NamedNetwork : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(NamedNetwork, MapsItsUsualInputToClasses) {
+  const auto network = build_network(named(GetParam(), usual_input(GetParam()), 7), 1);
+  EXPECT_EQ(network->output_shape(batch(5, usual_input(GetParam()))), (Shape{5, 7}));
+}
+
+TEST_P(NamedNetwork, TrainsAndEvaluatesInBothLayouts) {
+  const Shape input = GetParam() == "resnet50" ? Shape{3, 16, 16} : usual_input(GetParam());
+  const auto network = build_network(named(GetParam(), input), 1);
+  for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+    const Tensor x = random_tensor(batch(3, input), 5, layout);
+    network->train();
+    const Tensor y = network->forward(x);
+    network->backward(Tensor::full(y.shape(), 0.1));
+    for (const auto& [name, parameter] : network->parameters()) {
+      for (const float g : parameter->grad.span<float>()) ASSERT_TRUE(std::isfinite(g)) << name;
+    }
+    network->eval();
+    for (const float v : network->forward(x).span<float>()) ASSERT_TRUE(std::isfinite(v));
+  }
+}
+
+TEST_P(NamedNetwork, DependsOnTheSeedAlone) {
+  const NetworkOptions options = named(GetParam(), usual_input(GetParam()));
+  const auto a = build_network(options, 3)->state_dict();
+  const auto b = build_network(options, 3)->state_dict();
+  const auto c = build_network(options, 4)->state_dict();
+  bool differs = false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_TRUE(same_bits(a[i].second, b[i].second)) << a[i].first;
+    differs = differs || !same_bits(a[i].second, c[i].second);
+  }
+  EXPECT_TRUE(differs);
+}
+
+TEST_P(NamedNetwork, WithoutNormalizationHasNoneAndKeepsBiases) {
+  NetworkOptions options = named(GetParam(), usual_input(GetParam()));
+  options.norm = "none";
+  const auto network = build_network(options, 1);
+  EXPECT_EQ(count_type(*network, "BatchNorm"), 0);
+  network->visit([](const std::string& path, nn::Module& module) {
+    if (auto* linear = dynamic_cast<nn::Linear*>(&module)) {
+      EXPECT_TRUE(linear->has_bias()) << path;
+    }
+    if (auto* conv = dynamic_cast<nn::Convolution*>(&module)) {
+      EXPECT_TRUE(conv->has_bias()) << path;
+    }
+  });
+}
+
+TEST_P(NamedNetwork, NormalizesOnlyTheInputWhereAsked) {
+  NetworkOptions options = named(GetParam(), usual_input(GetParam()));
+  options.placement = Placement::input;
+  EXPECT_EQ(count_type(*build_network(options, 1), "BatchNorm"), 1);
+}
+
+TEST_P(NamedNetwork, PassesEpsAndMomentumOn) {
+  NetworkOptions options = named(GetParam(), usual_input(GetParam()));
+  options.eps = 0.25;
+  options.momentum = std::nullopt;
+  build_network(options, 1)->visit([](const std::string& path, nn::Module& module) {
+    if (auto* norm = dynamic_cast<nn::BatchNorm*>(&module)) {
+      EXPECT_EQ(norm->settings().eps, 0.25) << path;
+      EXPECT_FALSE(norm->settings().momentum) << path;
+    }
+  });
+}
+
+std::vector<std::string> names_of_networks() {
+  std::vector<std::string> names;
+  for (const NetworkInfo& network : networks()) names.push_back(network.name);
+  return names;
+}
+
+std::string without_dashes(std::string name) {
+  std::erase(name, '-');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, NamedNetwork, ::testing::ValuesIn(names_of_networks()),
+                         [](const auto& param) { return without_dashes(param.param); });
+
+TEST(Network, ParameterCountsAreTheFieldsOnes) {
+  // Weights, and γ and β of each normalized unit.
+  EXPECT_EQ(parameters(named("mlp", {1, 28, 28})),
+            784 * 256 + 2 * 256 + 256 * 128 + 2 * 128 + 128 * 10 + 10);
+  EXPECT_EQ(parameters(named("paper-mlp", {1, 28, 28})),
+            784 * 100 + 2 * 100 * 100 + 3 * 200 + 100 * 10 + 10);
+  // 269,722 as in the paper, and 2,752 for the two projections.
+  EXPECT_EQ(parameters(named("resnet20", {3, 32, 32})), 272'474);
+  EXPECT_EQ(parameters(named("resnet50", {3, 224, 224}, 1000)), 25'557'032);
+}
+
+TEST(Network, ConvnetBeginsWith64FiltersOf3x3) {
+  const auto network = build_network(named("convnet", {3, 32, 32}), 1);
+  EXPECT_EQ(network->state_dict()[0].second.shape(), (Shape{64, 3, 3, 3}));
+}
+
+TEST(Network, Resnet50KeepsItsResolutionOnSmallImages) {
+  const auto small = build_network(named("resnet50", {3, 32, 32}), 1);
+  EXPECT_EQ(small->state_dict()[0].second.shape(), (Shape{64, 3, 3, 3}));
+  EXPECT_EQ(count_type(*small, "MaxPool"), 0);
+  const auto large = build_network(named("resnet50", {3, 64, 64}), 1);
+  EXPECT_EQ(large->state_dict()[0].second.shape(), (Shape{64, 3, 7, 7}));
+  EXPECT_EQ(count_type(*large, "MaxPool"), 1);
+}
+
+TEST(Network, MlpTakesRowsWithoutFlattening) {
+  const auto network = build_network(named("mlp", {4}, 3), 1);
+  EXPECT_EQ(count_type(*network, "Flatten"), 0);
+  EXPECT_EQ(network->output_shape({2, 4}), (Shape{2, 3}));
+}
+
+TEST(Network, ConvnetTakesTinyImages) {
+  EXPECT_EQ(build_network(named("convnet", {1, 1, 2}, 3), 1)->output_shape({2, 1, 1, 2}),
+            (Shape{2, 3}));
+}
+
+TEST(Network, NormBeforeReplacesTheBias) {
+  const auto network = build_network(named("mlp", {1, 28, 28}), 1);
+  EXPECT_FALSE(dynamic_cast<nn::Linear&>(network->child(1)).has_bias());
+  EXPECT_EQ(network->child(2).type(), "BatchNorm1d");
+  EXPECT_EQ(network->child(3).type(), "ReLU");
+}
+
+TEST(Network, NormAfterFollowsTheActivation) {
+  NetworkOptions options = named("mlp", {1, 28, 28});
+  options.placement = Placement::after;
+  const auto network = build_network(options, 1);
+  EXPECT_TRUE(dynamic_cast<nn::Linear&>(network->child(1)).has_bias());
+  EXPECT_EQ(network->child(2).type(), "ReLU");
+  EXPECT_EQ(network->child(3).type(), "BatchNorm1d");
+}
+
+TEST(Network, NormAfterFollowsTheActivationOfAResidualSum) {
+  NetworkOptions options = named("resnet20", {3, 32, 32});
+  options.placement = Placement::after;
+  const auto network = build_network(options, 1);
+  EXPECT_EQ(network->child(3).type(), "Residual");
+  EXPECT_EQ(network->child(4).type(), "BatchNorm2d");
+}
+
+TEST(Network, DropoutFollowsEachHiddenBlock) {
+  NetworkOptions options = named("mlp", {1, 28, 28});
+  options.dropout = 0.25;
+  EXPECT_EQ(count_type(*build_network(options, 1), "Dropout"), 2);
+  options.net = "resnet20";
+  options.input = Shape{3, 32, 32};
+  EXPECT_NE(message_of<UsageError>([&] { build_network(options, 1); }).find("no dropout"),
+            std::string::npos);
+}
+
+/// Root mean square of a weight times √fan: the gain it was drawn with.
+double gain_of(const Tensor& weight, std::int64_t fan) {
+  double sum = 0;
+  for (const float w : weight.span<float>()) sum += static_cast<double>(w) * static_cast<double>(w);
+  return std::sqrt(sum / static_cast<double>(weight.numel()) * static_cast<double>(fan));
+}
+
+TEST(Network, HiddenWeightsAreDrawnAsTheFieldDoes) {
+  const auto mlp = build_network(named("mlp", {1, 28, 28}), 1);
+  EXPECT_NEAR(gain_of(mlp->state_dict()[0].second, 784), std::sqrt(2.0), 0.02);
+  const auto paper = build_network(named("paper-mlp", {1, 28, 28}), 1);
+  EXPECT_NEAR(gain_of(paper->state_dict()[0].second, (784 + 100) / 2), 1.0, 0.02);
+  const auto resnet = build_network(named("resnet20", {3, 32, 32}), 1);
+  EXPECT_NEAR(gain_of(resnet->state_dict()[0].second, 16 * 9), std::sqrt(2.0), 0.15);
+}
+
+TEST(Network, PrefersChannelsLastForImages) {
+  EXPECT_TRUE(prefers_channels_last(named("resnet20", {3, 32, 32})));
+  EXPECT_FALSE(prefers_channels_last(named("mlp", {1, 28, 28})));
+}
+
+TEST(Network, SuggestsTheNearestName) {
+  EXPECT_EQ(message_of<UsageError>([] {
+              build_network(named("resnet-20", {3, 32, 32}), 1);
+            }),
+            "[net] there is no network 'resnet-20'; did you mean 'resnet20'?");
+}
+
+TEST(Network, ConvolutionsRefuseRows) {
+  EXPECT_EQ(message_of<ShapeError>([] { build_network(named("resnet20", {4}), 1); }),
+            "[resnet20] expected images [channels, height, width], got samples of shape [4]; use "
+            "mlp or paper-mlp");
+}
+
+TEST(Network, RefusesOptionsOutOfRange) {
+  const auto refuses = [](auto change) {
+    NetworkOptions options = named("mlp", {4}, 3);
+    change(options);
+    EXPECT_THROW(build_network(options, 1), UsageError);
+  };
+  refuses([](NetworkOptions& o) { o.norm = "group"; });
+  refuses([](NetworkOptions& o) { o.eps = -1; });
+  refuses([](NetworkOptions& o) { o.eps = NAN; });
+  refuses([](NetworkOptions& o) { o.momentum = 1.5; });
+  refuses([](NetworkOptions& o) { o.dropout = 1; });
+  refuses([](NetworkOptions& o) { o.classes = 0; });
+}
+
+TEST(NetworkOptions, SurviveAConfig) {
+  NetworkOptions options = named("convnet", {3, 20, 24}, 5);
+  options.norm = "none";
+  options.placement = Placement::after;
+  options.eps = 1e-3;
+  options.momentum = std::nullopt;
+  options.dropout = 0.1;
+  Config config;
+  put_network_options(options, config);
+  const NetworkOptions back = network_options(parse_config(to_toml(config), "test"));
+  EXPECT_EQ(back.net, "convnet");
+  EXPECT_EQ(back.norm, "none");
+  EXPECT_EQ(back.placement, Placement::after);
+  EXPECT_EQ(back.eps, 1e-3);
+  EXPECT_FALSE(back.momentum);
+  EXPECT_EQ(back.dropout, 0.1);
+  EXPECT_EQ(back.input, (Shape{3, 20, 24}));
+  EXPECT_EQ(back.classes, 5);
+}
+
+TEST(NetworkOptions, MarkTheirKeysAsKnown) {
+  const Config config = parse_config("net = \"mlp\"\nplacment = \"after\"", "test");
+  (void)network_options(config);
+  EXPECT_EQ(message_of<UsageError>([&] { config.values.reject_unknown("config"); }),
+            "[config] unknown key 'placment'; did you mean 'placement'?");
+}
+
+TEST(NetworkOptions, RefuseWhatTheyCannotMean) {
+  const auto message = [](const char* toml) {
+    return message_of<UsageError>([&] { network_options(parse_config(toml, "test")); });
+  };
+  EXPECT_NE(message("placement = \"befor\"").find("did you mean 'before'?"), std::string::npos);
+  EXPECT_NE(message("momentum = \"cumulativ\"").find("cumulative"), std::string::npos);
+  EXPECT_NE(message("eps = \"small\"").find("'eps' expects a number"), std::string::npos);
+  EXPECT_NE(message("net = \"mlp\"\n[[layer]]\ntype = \"ReLU\"").find("lists layers"),
+            std::string::npos);
+  EXPECT_NE(message("input = [1,1,1,1,1,1,1,1]").find("at most 7"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace evenkeel::model
