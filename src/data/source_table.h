@@ -31,7 +31,7 @@ Cut cut_shuffled(const Dataset& all, double part, std::uint64_t seed, std::uint6
 /// Splits a data set without a test part: a fifth becomes it.
 Splits split_test(const Dataset& all, const SourceOptions& options, std::string_view where);
 
-/// UsageError naming `where` unless `value` is there; `what` names it, `example` shows it.
+/// UsageError naming `where` if `value` is empty; `what` is its name in the pattern, as in DIR.
 void require_rest(const std::string& value, std::string_view where, std::string_view what);
 
 /// "a, b, c"

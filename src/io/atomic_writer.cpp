@@ -1,20 +1,19 @@
 #include "io/atomic_writer.h"
 
-#include <evenkeel/core/error.h>
-#include <evenkeel/io/file.h>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <system_error>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "io/bytes.h"
 #include "io/origin.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/io/file.h>
 
 namespace evenkeel::io {
 namespace {

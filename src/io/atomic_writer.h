@@ -38,8 +38,8 @@ class AtomicWriter {
   int descriptor_ = -1;
 };
 
-/// Creates a file that did not exist, with a fresh name in `folder`. Returns its descriptor and name, or
-/// a negative errno.
+/// Creates a file that did not exist, with a fresh name in `folder`. Returns its descriptor and
+/// name, or a negative errno.
 int create_temporary(const std::filesystem::path& folder, std::filesystem::path& name);
 
 }  // namespace evenkeel::io

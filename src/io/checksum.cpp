@@ -1,15 +1,15 @@
-#include <evenkeel/io/checksum.h>
-
 #include <array>
 
 #include "io/bytes.h"
+#include <evenkeel/io/checksum.h>
 
 namespace evenkeel::io {
 namespace {
 
 using Table = std::array<std::uint32_t, 256>;
 
-// tables[k][b] is the effect of byte b followed by k zero bytes, so that eight bytes are taken at once.
+// tables[k][b] is the effect of byte b followed by k zero bytes, so that eight bytes are taken at
+// once.
 constexpr std::array<Table, 8> make_tables() {
   constexpr std::uint32_t kReflectedPolynomial = 0x82F63B78u;
   std::array<Table, 8> tables{};

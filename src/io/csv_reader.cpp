@@ -91,8 +91,8 @@ std::string CsvReader::take_quoted(std::string_view& record) const {
   }
   const auto end = std::min(record.find(separator_, i), record.size());
   if (!trim(record.substr(i, end - i)).empty()) {
-    origin_.refuse("line {}, column {}: expected a separator after the closing quote, got {}", line_,
-                   fields_.size() + 1, quote(trim(record.substr(i, end - i)), 20));
+    origin_.refuse("line {}, column {}: expected a separator after the closing quote, got {}",
+                   line_, fields_.size() + 1, quote(trim(record.substr(i, end - i)), 20));
   }
   record.remove_prefix(end);
   return field;

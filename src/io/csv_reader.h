@@ -10,8 +10,8 @@
 
 namespace evenkeel::io {
 
-/// Records of separated fields, which may be quoted and then hold separators, line breaks and doubled
-/// quotes. Blank lines are passed over.
+/// Records of separated fields, which may be quoted and then hold separators, line breaks and
+/// doubled quotes. Blank lines are passed over.
 class CsvReader {
  public:
   /// Chooses the separator that is most frequent in the first line.

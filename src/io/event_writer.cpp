@@ -1,19 +1,18 @@
-#include <evenkeel/core/error.h>
-#include <evenkeel/io/checksum.h>
-#include <evenkeel/io/events.h>
-
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <system_error>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "io/atomic_writer.h"
 #include "io/origin.h"
 #include "io/protobuf.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/io/checksum.h>
+#include <evenkeel/io/events.h>
 
 namespace evenkeel::io {
 namespace {

@@ -1,8 +1,7 @@
-#include <evenkeel/io/file.h>
-
 #include <algorithm>
 
 #include "io/source.h"
+#include <evenkeel/io/file.h>
 
 namespace evenkeel::io {
 namespace {
@@ -60,9 +59,8 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t 
 
 std::vector<std::byte> read_file_maybe_gzip(const std::filesystem::path& path, std::size_t limit) {
   const InputFile file(path, Origin("read", path));
-  return with_memory(file, [&] {
-    return is_gzip(file) ? inflate_whole(file, limit) : read_whole(file, limit);
-  });
+  return with_memory(
+      file, [&] { return is_gzip(file) ? inflate_whole(file, limit) : read_whole(file, limit); });
 }
 
 }  // namespace evenkeel::io

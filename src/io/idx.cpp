@@ -1,12 +1,11 @@
-#include <evenkeel/io/idx.h>
-
-#include <fmt/ranges.h>
-
 #include <array>
 #include <optional>
 
+#include <fmt/ranges.h>
+
 #include "io/bytes.h"
 #include "io/source.h"
+#include <evenkeel/io/idx.h>
 
 namespace evenkeel::io {
 namespace {

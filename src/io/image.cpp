@@ -1,5 +1,3 @@
-#include <evenkeel/io/image.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -8,6 +6,7 @@
 #include "io/atomic_writer.h"
 #include "io/bytes.h"
 #include "io/image_formats.h"
+#include <evenkeel/io/image.h>
 
 namespace evenkeel::io {
 namespace {
@@ -27,7 +26,8 @@ void check_image(const Tensor& image, std::string_view where) {
     fail<ShapeError>("[{}] expected an image u8 [1 or 3, H, W] with H, W ≥ 1, got {} {}", where,
                      name_of(image.dtype()), image.shape().str());
   }
-  if (static_cast<std::uint64_t>(image.dim(1)) > kMaxPixels / static_cast<std::uint64_t>(image.dim(2))) {
+  if (static_cast<std::uint64_t>(image.dim(1)) >
+      kMaxPixels / static_cast<std::uint64_t>(image.dim(2))) {
     fail<ShapeError>("[{}] expected at most {} pixels, got {}", where, kMaxPixels,
                      image.shape().str());
   }
@@ -46,8 +46,8 @@ Tap area_tap(std::int64_t in, std::int64_t out, std::int64_t i) {
   Tap tap;
   tap.first = static_cast<std::int64_t>(begin);
   for (std::int64_t k = tap.first; static_cast<double>(k) < end && k < in; ++k) {
-    const double covered = std::min(end, static_cast<double>(k + 1)) -
-                           std::max(begin, static_cast<double>(k));
+    const double covered =
+        std::min(end, static_cast<double>(k + 1)) - std::max(begin, static_cast<double>(k));
     tap.weights.push_back(static_cast<float>(covered / scale));
   }
   return tap;
@@ -148,8 +148,9 @@ std::uint64_t count_pixels(const ImageSize& size, const Origin& origin) {
 Tensor allocate_image(const ImageSize& size, std::uint64_t least, std::uint64_t stored,
                       const Origin& origin) {
   if (least > stored) {
-    origin.refuse("expected at least {} bytes for {} rows of {} pixels, got {}; the file is cut short",
-                  least, size.height, size.width, stored);
+    origin.refuse(
+        "expected at least {} bytes for {} rows of {} pixels, got {}; the file is cut short", least,
+        size.height, size.width, stored);
   }
   const Shape shape{static_cast<std::int64_t>(size.channels),
                     static_cast<std::int64_t>(size.height), static_cast<std::int64_t>(size.width)};

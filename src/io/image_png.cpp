@@ -1,18 +1,18 @@
-#include <png.h>
-
 #include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <memory>
+
+#include <png.h>
 
 #include "io/image_formats.h"
 
 namespace evenkeel::io {
 namespace {
 
-/// What libpng's callbacks see. Faults are kept as text: neither exceptions nor jumps may pass through
-/// the other's frames, so every call below that can jump is in a function of its own without objects
-/// that have destructors.
+/// What libpng's callbacks see. Faults are kept as text: neither exceptions nor jumps may pass
+/// through the other's frames, so every call below that can jump is in a function of its own
+/// without objects that have destructors.
 struct PngState {
   const InputFile* file = nullptr;
   std::uint64_t position = 0;
@@ -157,7 +157,8 @@ std::string encode_png(const Tensor& image, const Origin& origin) {
   const std::string pixels = to_interleaved(image);
   png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(description);
   std::string out(size, '\0');
-  if (png_image_write_to_memory(&description, out.data(), &size, 0, pixels.data(), 0, nullptr) == 0) {
+  if (png_image_write_to_memory(&description, out.data(), &size, 0, pixels.data(), 0, nullptr) ==
+      0) {
     origin.refuse("cannot encode {} as PNG: {}", image.shape().str(),
                   quote(std::string_view(description.message)));
   }

@@ -72,7 +72,9 @@ void read_binary(std::string_view raster, std::uint32_t maximum, std::vector<std
     origin.refuse("expected {} bytes of pixels, got {}; the file is cut short", wanted,
                   raster.size());
   }
-  const auto byte = [&](std::size_t i) { return std::uint32_t{static_cast<unsigned char>(raster[i])}; };
+  const auto byte = [&](std::size_t i) {
+    return std::uint32_t{static_cast<unsigned char>(raster[i])};
+  };
   for (std::size_t i = 0; i < pixels.size(); ++i) {
     const std::uint32_t value = width == 1 ? byte(i) : byte(2 * i) << 8 | byte(2 * i + 1);
     pixels[i] = scale(value, maximum, origin);
@@ -100,7 +102,8 @@ Tensor read_pnm(const InputFile& file) {
   file.read_at(0, std::as_writable_bytes(std::span<char>(content)));
   const char kind = content.size() > 1 ? content[1] : '\0';
   if (kind != '2' && kind != '3' && kind != '5' && kind != '6') {
-    origin.refuse("expected a PGM or PPM image (P2, P3, P5 or P6), got {}", quote(content.substr(0, 2)));
+    origin.refuse("expected a PGM or PPM image (P2, P3, P5 or P6), got {}",
+                  quote(content.substr(0, 2)));
   }
   PnmText text(std::string_view(content).substr(2), origin);
   const std::uint32_t width = text.number("width");

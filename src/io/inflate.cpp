@@ -1,8 +1,8 @@
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
+
+#include <zlib.h>
 
 #include "io/source.h"
 

@@ -1,16 +1,15 @@
-#include <evenkeel/core/error.h>
-#include <evenkeel/io/events.h>
+#include <cerrno>
 
 #include <fcntl.h>
+#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <nlohmann/json.hpp>
 
 #include "io/atomic_writer.h"
 #include "io/bytes.h"
 #include "io/origin.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/io/events.h>
 
 namespace evenkeel::io {
 namespace {
@@ -28,8 +27,8 @@ bool is_not_finite(std::string_view word) {
   return false;
 }
 
-/// JSON has no names for numbers that are not finite; the words that programs print for them, outside
-/// of texts, become null.
+/// JSON has no names for numbers that are not finite; the words that programs print for them,
+/// outside of texts, become null.
 std::string with_nulls(std::string_view json) {
   std::string out;
   bool text = false;
@@ -50,7 +49,8 @@ std::string with_nulls(std::string_view json) {
   return out;
 }
 
-/// Whether the file does not end with a line break: its last writer was killed in the middle of a line.
+/// Whether the file does not end with a line break: its last writer was killed in the middle of a
+/// line.
 bool ends_inside_line(int descriptor) {
   struct stat status {};
   char last = '\n';

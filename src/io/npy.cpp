@@ -1,13 +1,12 @@
 #include "io/npy.h"
 
-#include <evenkeel/io/npy.h>
-
 #include <algorithm>
 #include <array>
 
 #include "io/atomic_writer.h"
 #include "io/bytes.h"
 #include "io/npy_header.h"
+#include <evenkeel/io/npy.h>
 
 namespace evenkeel::io {
 namespace {
@@ -29,7 +28,8 @@ void widen(const std::byte* from, void* to, std::size_t index, std::size_t count
 
 void widen_half(const std::byte* from, void* to, std::size_t index, std::size_t count) {
   auto* out = static_cast<float*>(to) + index;
-  for (std::size_t i = 0; i < count; ++i) out[i] = half_to_float(load_le<std::uint16_t>(from + 2 * i));
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = half_to_float(load_le<std::uint16_t>(from + 2 * i));
 }
 
 struct StoredType {
@@ -58,8 +58,9 @@ const StoredType& find_type(const std::string& descr, const Origin& origin) {
   const auto* found = std::ranges::find(kStoredTypes, name, &StoredType::name);
   if (order && found != kStoredTypes.end()) return *found;
   if (name.starts_with('O')) {
-    origin.refuse("expected numbers, got Python objects, which are never unpickled; save with a "
-                  "numeric dtype");
+    origin.refuse(
+        "expected numbers, got Python objects, which are never unpickled; save with a "
+        "numeric dtype");
   }
   origin.refuse(
       "expected dtype f2, f4, f8, i1, i2, i4, i8, u1, u2, u4 or b1, got {}; convert with astype()",
@@ -126,8 +127,8 @@ Tensor from_fortran(const Tensor& stored, const Origin& origin) {
   }
   std::int64_t from = 0;
   for (std::int64_t i = 0; i < shape.numel(); ++i) {
-    std::memcpy(out + static_cast<std::size_t>(i) * size, in + static_cast<std::size_t>(from) * size,
-                size);
+    std::memcpy(out + static_cast<std::size_t>(i) * size,
+                in + static_cast<std::size_t>(from) * size, size);
     for (int d = shape.rank() - 1; d >= 0; --d) {
       const auto k = static_cast<std::size_t>(d);
       from += stride[k];

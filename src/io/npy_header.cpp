@@ -1,8 +1,8 @@
 #include "io/npy_header.h"
 
-#include <fmt/ranges.h>
-
 #include <charconv>
+
+#include <fmt/ranges.h>
 
 #include "io/bytes.h"
 
@@ -27,7 +27,8 @@ class Parser {
     skip_space();
     if (!text_.empty()) origin_.refuse("expected the end of the header, got {}", quote(text_));
     if (!(seen_descr_ && seen_order_ && seen_shape_)) {
-      origin_.refuse("expected descr, fortran_order and shape in the header, got only some of them");
+      origin_.refuse(
+          "expected descr, fortran_order and shape in the header, got only some of them");
     }
     return std::move(header_);
   }
@@ -39,8 +40,9 @@ class Parser {
       seen = &seen_descr_;
       skip_space();
       if (!text_.empty() && text_.front() == '[') {
-        origin_.refuse("expected a plain dtype such as '<f4', got a structured one; save its fields "
-                       "as arrays of their own");
+        origin_.refuse(
+            "expected a plain dtype such as '<f4', got a structured one; save its fields "
+            "as arrays of their own");
       }
       header_.descr = string();
     } else if (key == "fortran_order") {
@@ -143,8 +145,9 @@ NpyHeader parse_npy_header(std::string_view text, const Origin& origin) {
 }
 
 std::string make_npy_header(std::string_view descr, const Shape& shape) {
-  std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
-                                 descr, fmt::join(shape.dims(), ", "), shape.rank() == 1 ? "," : "");
+  std::string text =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", descr,
+                  fmt::join(shape.dims(), ", "), shape.rank() == 1 ? "," : "");
   constexpr std::size_t kPrefix = 10;  // magic, version, length
   constexpr std::size_t kMultiple = 64;
   const std::size_t used = kPrefix + text.size() + 1;

@@ -1,11 +1,10 @@
-#include <evenkeel/io/npy.h>
-
 #include <limits>
 
 #include "io/atomic_writer.h"
 #include "io/bytes.h"
 #include "io/npy.h"
 #include "io/zip.h"
+#include <evenkeel/io/npy.h>
 
 namespace evenkeel::io {
 namespace {

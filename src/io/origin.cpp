@@ -1,10 +1,10 @@
 #include "io/origin.h"
 
-#include <fmt/ranges.h>
-
 #include <limits>
 #include <new>
 #include <vector>
+
+#include <fmt/ranges.h>
 
 namespace evenkeel::io {
 namespace {

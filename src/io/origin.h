@@ -1,18 +1,18 @@
 // Where a fault lies: the first half of every message of a reader.
 #pragma once
 
-#include <evenkeel/core/error.h>
-#include <evenkeel/core/tensor.h>
-
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include <evenkeel/core/error.h>
+#include <evenkeel/core/tensor.h>
+
 namespace evenkeel::io {
 
-/// 'text', on one line whatever it holds: control characters and bytes that are not UTF-8 as \xNN, and
-/// cut after `limit` bytes.
+/// 'text', on one line whatever it holds: control characters and bytes that are not UTF-8 as \xNN,
+/// and cut after `limit` bytes.
 std::string quote(std::string_view text, std::size_t limit = 80);
 std::string quote_path(const std::filesystem::path& path);
 

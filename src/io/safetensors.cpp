@@ -1,5 +1,3 @@
-#include <evenkeel/io/safetensors.h>
-
 #include <algorithm>
 #include <array>
 #include <set>
@@ -8,6 +6,7 @@
 #include "io/bytes.h"
 #include "io/safetensors_header.h"
 #include "io/source.h"
+#include <evenkeel/io/safetensors.h>
 
 namespace evenkeel::io {
 namespace {
@@ -21,14 +20,14 @@ struct StoredType {
   DType dtype;
 };
 constexpr std::array kStoredTypes = {
-    StoredType{"F32", 4, DType::f32},  StoredType{"F64", 8, DType::f64},
+    StoredType{"F32", 4, DType::f32},   StoredType{"F64", 8, DType::f64},
     StoredType{"BF16", 2, DType::bf16}, StoredType{"F16", 2, DType::f32},
-    StoredType{"I64", 8, DType::i64},  StoredType{"I32", 4, DType::i32},
+    StoredType{"I64", 8, DType::i64},   StoredType{"I32", 4, DType::i32},
     StoredType{"U8", 1, DType::u8},
 };
 constexpr std::array<std::string_view, 14> kOtherTypes = {
-    "BOOL",    "I8",      "I16",     "U16",    "U32",    "U64",    "F8_E4M3",
-    "F8_E5M2", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4",    "C64",    "C128"};
+    "BOOL",    "I8",      "I16",     "U16",     "U32", "U64", "F8_E4M3",
+    "F8_E5M2", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4",  "C64", "C128"};
 
 const StoredType& find_type(const std::string& name, const Origin& origin) {
   const auto* found = std::ranges::find(kStoredTypes, name, &StoredType::name);
@@ -78,9 +77,10 @@ std::vector<Planned> plan(const SafetensorsHeader& header, std::uint64_t data_si
     }
     if (end > data_size) {
       origin.part("tensor", p.entry->name)
-          .refuse("expected data inside the {} bytes behind the header, got [{}, {}]; the file is "
-                  "cut short",
-                  data_size, begin, end);
+          .refuse(
+              "expected data inside the {} bytes behind the header, got [{}, {}]; the file is "
+              "cut short",
+              data_size, begin, end);
     }
     position = end;
   }

@@ -1,17 +1,17 @@
 #include "io/safetensors_header.h"
 
-#include <fmt/ranges.h>
-
-#include <nlohmann/json.hpp>
 #include <unordered_set>
+
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 namespace evenkeel::io {
 namespace {
 
 using nlohmann::json;
 
-/// Takes the parser's events one by one, so that no tree is built of what a hostile header holds, and
-/// stops it at the first token that has no place: depth never passes 3.
+/// Takes the parser's events one by one, so that no tree is built of what a hostile header holds,
+/// and stops it at the first token that has no place: depth never passes 3.
 class HeaderHandler : public nlohmann::json_sax<json> {
  public:
   HeaderHandler(SafetensorsHeader& header, const Origin& origin)
@@ -103,7 +103,17 @@ class HeaderHandler : public nlohmann::json_sax<json> {
 
  private:
   enum class Place {
-    start, names, value, tensor, dtype, before_shape, shape, before_offsets, offsets, metadata, done
+    start,
+    names,
+    value,
+    tensor,
+    dtype,
+    before_shape,
+    shape,
+    before_offsets,
+    offsets,
+    metadata,
+    done
   };
 
   SafetensorsEntry& entry() { return header_.entries.back(); }
@@ -149,7 +159,8 @@ class HeaderHandler : public nlohmann::json_sax<json> {
       case Place::metadata:
         origin_.refuse("expected texts in __metadata__, got {}", what);
       case Place::value:
-        if (is_metadata_) origin_.refuse("expected an object of texts as __metadata__, got {}", what);
+        if (is_metadata_)
+          origin_.refuse("expected an object of texts as __metadata__, got {}", what);
         where().refuse("expected an object with dtype, shape and data_offsets, got {}", what);
       case Place::dtype:
         where().refuse("expected the name of a dtype, got {}", what);

@@ -1,13 +1,12 @@
 // The JSON header of safetensors files.
 #pragma once
 
-#include <evenkeel/io/safetensors.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "io/origin.h"
+#include <evenkeel/io/safetensors.h>
 
 namespace evenkeel::io {
 

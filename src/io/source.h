@@ -35,8 +35,8 @@ class Source {
   virtual ~Source() = default;
   /// The next bytes; fewer than asked for only at the end.
   virtual std::size_t read(std::span<std::byte> out) = 0;
-  /// No more than this many bytes are left. Exact for files, and known without reading them, so that
-  /// what a header claims can be refused before memory is taken for it.
+  /// No more than this many bytes are left. Exact for files, and known without reading them, so
+  /// that what a header claims can be refused before memory is taken for it.
   virtual std::uint64_t at_most() const = 0;
 };
 
@@ -59,8 +59,8 @@ class FileSource : public Source {
   std::uint64_t left_;
 };
 
-/// Inflates another source, which must outlive it. Checks gzip's checksums and refuses bytes after the
-/// end; several gzip members in a row are one stream.
+/// Inflates another source, which must outlive it. Checks gzip's checksums and refuses bytes after
+/// the end; several gzip members in a row are one stream.
 class InflateSource : public Source {
  public:
   enum class Format { gzip, raw };

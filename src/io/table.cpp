@@ -1,7 +1,3 @@
-#include <evenkeel/core/options.h>
-#include <evenkeel/io/file.h>
-#include <evenkeel/io/table.h>
-
 #include <algorithm>
 #include <charconv>
 #include <limits>
@@ -12,6 +8,9 @@
 #include "io/csv_reader.h"
 #include "io/number.h"
 #include "io/origin.h"
+#include <evenkeel/core/options.h>
+#include <evenkeel/io/file.h>
+#include <evenkeel/io/table.h>
 
 namespace evenkeel::io {
 namespace {
@@ -41,8 +40,8 @@ struct Columns {
   bool header = false;
 };
 
-/// A header if fields beside the label's are texts, and none is a number: a damaged number in a first
-/// line of data must not turn the line into a header.
+/// A header if fields beside the label's are texts, and none is a number: a damaged number in a
+/// first line of data must not turn the line into a header.
 bool looks_like_header(const Fields& first, std::optional<std::size_t> label) {
   bool text = false;
   for (std::size_t i = 0; i < first.size(); ++i) {
@@ -83,9 +82,10 @@ Columns find_columns(const Fields& first, const std::string& wanted, const Origi
     const std::size_t index = numbered_column(*number, first, origin);
     return {index, looks_like_header(first, index)};
   }
-  origin.refuse("expected a column {} in the header line, got none{}; name a column or give its "
-                "number",
-                quote(wanted), did_you_mean(wanted, first));
+  origin.refuse(
+      "expected a column {} in the header line, got none{}; name a column or give its "
+      "number",
+      quote(wanted), did_you_mean(wanted, first));
 }
 
 float read_value(const std::string& field, std::size_t line, std::size_t column,
@@ -149,8 +149,9 @@ Table read_table(CsvReader& reader, const TableOptions& options, const Origin& o
   const Columns columns = find_columns(reader.fields(), options.label, origin);
   const std::size_t features = width - (columns.label ? 1 : 0);
   if (features == 0) {
-    origin.refuse("expected a feature column beside the label's, got one column; separate columns "
-                  "by commas, semicolons or tabs");
+    origin.refuse(
+        "expected a feature column beside the label's, got one column; separate columns "
+        "by commas, semicolons or tabs");
   }
   Table table;
   if (columns.header) {

@@ -1,10 +1,10 @@
 #include "io/zip.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 #include <set>
+
+#include <zlib.h>
 
 #include "io/bytes.h"
 
@@ -77,8 +77,7 @@ Directory find_directory(const InputFile& file) {
     if (directory.begin > end_begin || directory.size > end_begin - directory.begin ||
         directory.entries > directory.size / kEntrySize) {
       origin.refuse("expected a directory inside of {} bytes, got {} entries in [{}, {} + {}]",
-                    end_begin, directory.entries, directory.begin, directory.begin,
-                    directory.size);
+                    end_begin, directory.entries, directory.begin, directory.begin, directory.size);
     }
     return directory;
   }
@@ -124,9 +123,10 @@ void locate(const InputFile& file, const Origin& origin, std::uint64_t header_be
   const std::uint64_t room = limit - header_begin - kLocalSize;
   if (load_le<std::uint32_t>(local.data()) != kLocalMagic || name_size + extra_size > room ||
       entry.compressed_size > room - name_size - extra_size) {
-    origin.refuse("expected {} bytes of data at offset {}, before the directory at {}; the archive "
-                  "is damaged",
-                  entry.compressed_size, header_begin, limit);
+    origin.refuse(
+        "expected {} bytes of data at offset {}, before the directory at {}; the archive "
+        "is damaged",
+        entry.compressed_size, header_begin, limit);
   }
   const auto name = read_bytes(file, header_begin + kLocalSize, name_size);
   if (!std::ranges::equal(name, as_bytes(entry.name))) {
@@ -227,7 +227,8 @@ ZipSource::ZipSource(const InputFile& file, const ZipEntry& entry, Origin origin
 }
 
 std::size_t ZipSource::read(std::span<std::byte> out) {
-  const auto wanted = out.first(static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), left_)));
+  const auto wanted =
+      out.first(static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), left_)));
   Source& source = inflated_ ? static_cast<Source&>(*inflated_) : stored_;
   read_exactly(source, wanted, "member data", origin_);
   crc_ = zip_crc(wanted, crc_);
@@ -249,6 +250,7 @@ void ZipSource::check_end() {
 }
 
 std::uint32_t zip_crc(std::span<const std::byte> data, std::uint32_t before) {
+  if (data.empty()) return before;  // zlib takes a null pointer for a request of the start value
   return static_cast<std::uint32_t>(
       crc32_z(before, reinterpret_cast<const Bytef*>(data.data()), data.size()));
 }

@@ -20,8 +20,8 @@ struct ZipEntry {
 };
 
 /// The members of an archive, zip64 or not. Every one has been proved to lie inside the file, to
-/// overlap no other (which is how zip bombs reuse their bytes), to have a name of its own, and to claim
-/// no size that its compressed bytes cannot reach.
+/// overlap no other (which is how zip bombs reuse their bytes), to have a name of its own, and to
+/// claim no size that its compressed bytes cannot reach.
 std::vector<ZipEntry> read_zip_directory(const InputFile& file);
 
 /// One member's bytes. The CRC-32 and the size are checked when the end is read; bytes beyond the

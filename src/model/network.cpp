@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "model/construct.h"
 #include "model/zoo/zoo.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/model/network.h>
@@ -60,7 +61,7 @@ void check_input(const ZooRow& row, const NetworkOptions& options) {
   }
 }
 
-void draw(Tensor& weight, Random random, Init init) {
+void draw(Tensor& weight, Random& random, Init init) {
   using nn::init::FanMode;
   nn::init::KaimingOptions kaiming{.slope = 0, .nonlinearity = nn::init::Nonlinearity::relu};
   switch (init) {
@@ -75,24 +76,27 @@ void draw(Tensor& weight, Random random, Init init) {
   }
 }
 
-/// Draws the weights in front of activations as `init` says and sets their biases to zero. The last
-/// linear layer is left as it is.
-void initialize_hidden(nn::Module& network, std::uint64_t seed, Init init) {
-  std::vector<nn::Module*> maps;
+bool is_linear_map(nn::Module& module) {
+  return dynamic_cast<nn::Linear*>(&module) != nullptr ||
+         dynamic_cast<nn::Convolution*>(&module) != nullptr;
+}
+
+/// Draws the weights in front of activations as `init` says and leaves their biases at zero. All
+/// other layers, among them the last linear one, have their own initialization.
+void initialize_named(nn::Module& network, std::uint64_t seed, Init init) {
+  std::vector<nn::Module*> modules;
+  std::size_t last = 0;
   network.visit([&](const std::string&, nn::Module& module) {
-    if (dynamic_cast<nn::Linear*>(&module) != nullptr ||
-        dynamic_cast<nn::Convolution*>(&module) != nullptr) {
-      maps.push_back(&module);
-    }
+    if (is_linear_map(module)) last = modules.size();
+    modules.push_back(&module);
   });
   const Random source(seed, mix64(0x6576656e6b65656cu));  // "evenkeel": a stream of its own
-  for (std::size_t i = 0; i + 1 < maps.size(); ++i) {
-    for (const auto& [name, parameter] : maps[i]->parameters()) {
-      if (parameter->kind == nn::ParameterKind::weight) {
-        draw(parameter->value, source.fork(i), init);
-      } else {
-        parameter->value.fill(0);
-      }
+  for (std::size_t i = 0; i < modules.size(); ++i) {
+    Random random = source.fork(i);
+    if (i != last && is_linear_map(*modules[i])) {
+      draw(modules[i]->parameters().front().parameter->value, random, init);
+    } else {
+      modules[i]->reset_parameters(random);
     }
   }
 }
@@ -125,23 +129,30 @@ bool has_conv2d(const std::vector<LayerSpec>& layers) {
 
 }  // namespace
 
-std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::uint64_t seed) {
+std::unique_ptr<nn::Module> construct_network(const NetworkOptions& options) {
   check_options(options);
+  std::unique_ptr<nn::Module> network;
   if (options.net == "config") {
     if (options.layers.empty()) {
       fail<UsageError>("[net] net = \"config\" needs layers: write [[layer]] sections");
     }
-    auto network = nn::to_owned(build_layers(options.layers));
-    check_output(*network, options);
-    network->initialize(seed);
-    return network;
+    network = nn::to_owned(build_layers(options.layers));
+  } else {
+    const ZooRow& row = find_row(options.net);
+    check_input(row, options);
+    network = nn::to_owned(row.build(options));
   }
-  const ZooRow& row = find_row(options.net);
-  check_input(row, options);
-  auto network = nn::to_owned(row.build(options));
   check_output(*network, options);
-  network->initialize(seed);
-  initialize_hidden(*network, seed, row.init);
+  return network;
+}
+
+std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::uint64_t seed) {
+  auto network = construct_network(options);
+  if (options.net == "config") {
+    network->initialize(seed);
+  } else {
+    initialize_named(*network, seed, find_row(options.net).init);
+  }
   return network;
 }
 

@@ -1,5 +1,6 @@
 // A network in one .safetensors file: architecture and recipe in the metadata, state as tensors.
 
+#include "model/construct.h"
 #include "model/recipe_text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/io/safetensors.h>
@@ -53,7 +54,7 @@ LoadedNetwork rebuild(const io::TensorFile& file, const std::string& where) {
   check_recipe(loaded.recipe, loaded.options, where);
   loaded.metadata = file.metadata;
   for (const char* key : {kFormatKey, kNetworkKey, kRecipeKey}) loaded.metadata.erase(key);
-  loaded.network = build_network(loaded.options, 0);
+  loaded.network = construct_network(loaded.options);
   loaded.network->load_state_dict(file.tensors);
   loaded.network->eval();
   return loaded;

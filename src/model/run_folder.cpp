@@ -1,6 +1,3 @@
-#include <algorithm>
-#include <vector>
-
 #include <evenkeel/core/error.h>
 #include <evenkeel/io/file.h>
 #include <evenkeel/model/run_folder.h>
@@ -33,47 +30,14 @@ void clear_run(const RunFolder& run) {
   }
 }
 
-/// Newest first, by the time of writing; equal times by name.
-std::vector<fs::path> checkpoint_files(const fs::path& folder) {
-  std::vector<std::pair<fs::file_time_type, fs::path>> found;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    std::error_code unreadable;
-    const auto time = fs::last_write_time(it->path(), unreadable);
-    if (!unreadable && it->path().extension() == ".safetensors")
-      found.emplace_back(time, it->path());
-  }
-  std::ranges::sort(found, std::greater<>());
-  std::vector<fs::path> files;
-  for (auto& [time, path] : found) files.push_back(std::move(path));
-  return files;
-}
-
-/// The newest checkpoint that can be read; the fault of the newest where none can.
-LoadedNetwork load_checkpoint(const RunFolder& run) {
-  const std::vector<fs::path> files = checkpoint_files(run.checkpoints());
-  std::string fault;
-  for (const fs::path& file : files) {
-    try {
-      return load_network(file);
-    } catch (const Error& error) {
-      if (fault.empty()) fault = error.what();
-    }
-  }
-  if (!fault.empty()) throw IoError(fault);
-  fail<IoError>(
-      "[run] '{}' has no weights yet: no {}; finish the training with 'evenkeel train --out {} "
-      "--resume'",
-      run.path().string(), run.weights().filename().string(), run.path().string());
-}
-
 }  // namespace
 
 RunFolder RunFolder::create(const fs::path& path, bool replace) {
   RunFolder run(path);
   if (is_file(run.config()) && !replace) {
-    fail<IoError>("[run] '{}' holds a run already; give another folder, or resume that one",
-                  path.string());
+    fail<IoError>(
+        "[run] '{}' holds a run already; give another folder, or --resume or --replace that run",
+        path.string());
   }
   io::probe_writable(path);
   if (replace) clear_run(run);
@@ -102,7 +66,9 @@ LoadedNetwork load_run(const fs::path& run_or_file) {
   const RunFolder run = RunFolder::open(run_or_file);
   if (is_file(run.weights())) return load_network(run.weights());
   if (is_file(run.best())) return load_network(run.best());
-  return load_checkpoint(run);
+  fail<IoError>(
+      "[run] '{}' has no weights yet: no {}; go on with 'evenkeel train --out {} --resume'",
+      run.path().string(), run.weights().filename().string(), run.path().string());
 }
 
 }  // namespace evenkeel::model

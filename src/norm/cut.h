@@ -4,6 +4,7 @@
 #include <evenkeel/norm/views.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 namespace evenkeel::norm {
@@ -18,7 +19,7 @@ struct Block {
 /// Each channel's values form `blocks` blocks, small enough for the first-level cache, whose sums are
 /// f32; blocks form `groups` groups, the unit of parallel work, whose sums are double.
 struct Cut {
-  static constexpr std::int64_t kBlockValues = 2048;  // 8 KiB of one channel (channels first)
+  static constexpr std::int64_t kBlockValues = 1024;  // 4 KiB of one channel (channels first)
   static constexpr std::int64_t kBlockRows = 64;      // of a slab of channels (channels last)
   static constexpr std::int64_t kSlab = 64;           // channels handled together: 256 bytes a row
   static constexpr std::int64_t kMaxGroups = 64;
@@ -93,7 +94,12 @@ struct ShiftedSums {
   void add(double n, double centre, double s1, double s2) {
     if (n == 0) return;
     if (count == 0) pivot = centre;
-    const double shift = centre - pivot;
+    // An infinite mean stays infinite, as one sum over all values would have it.
+    const double shift = centre == pivot ? 0.0 : centre - pivot;
+    if (std::isinf(pivot) && std::isfinite(centre)) {
+      count += n;
+      return;
+    }
     count += n;
     first += s1 + n * shift;
     second += s2 + (2 * s1 + n * shift) * shift;

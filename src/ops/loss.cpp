@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "ops/check.h"
@@ -47,29 +47,44 @@ void check_labels(const char* op, std::span<const std::int32_t> labels, std::int
   }
 }
 
-/// The largest logit of a row (NaN where there is one) and Σ exp(x − largest).
-template <class T>
-struct RowSum {
-  double largest;
-  double sum;
+constexpr std::int64_t kKept = 1024;  // exponentials of a row that are worth keeping on the stack
 
-  RowSum(const T* row, std::int64_t classes) : largest(static_cast<double>(row[0])), sum(0.0) {
+/// The largest logit of a row (NaN where there is one) and exp(x − largest), summed.
+template <class T>
+class RowExp {
+ public:
+  RowExp(const T* row, std::int64_t classes) : row_(row), largest_(static_cast<double>(row[0])) {
     for (std::int64_t j = 1; j < classes; ++j) {
       const auto value = static_cast<double>(row[j]);
-      largest = value > largest || value != value ? value : largest;
+      largest_ = value > largest_ || value != value ? value : largest_;
     }
     for (std::int64_t j = 0; j < classes; ++j) {
-      sum += std::exp(static_cast<double>(row[j]) - largest);
+      const double e = std::exp(static_cast<double>(row[j]) - largest_);
+      if (j < kKept) kept_[static_cast<std::size_t>(j)] = e;
+      sum_ += e;
     }
   }
+  double log_total() const { return largest_ + std::log(sum_); }
+  /// Reads row[j] unless it was kept: the row may be overwritten up to j.
+  double probability(std::int64_t j) const {
+    const double e = j < kKept ? kept_[static_cast<std::size_t>(j)]
+                               : std::exp(static_cast<double>(row_[j]) - largest_);
+    return e / sum_;
+  }
+
+ private:
+  const T* row_;
+  double largest_;
+  double sum_ = 0.0;
+  std::array<double, kKept> kept_;
 };
 
 /// The loss of one row; its gradient times `scale` overwrites `gradient`, which may be the row.
 template <class T>
 double row_loss(const T* row, std::int64_t classes, std::int64_t label, double smoothing,
                 double scale, T* gradient) {
-  const RowSum<T> r(row, classes);
-  const double log_total = r.largest + std::log(r.sum);
+  const RowExp<T> exps(row, classes);
+  const double log_total = exps.log_total();
   double loss = (1.0 - smoothing) * (log_total - static_cast<double>(row[label]));
   const double share = smoothing / static_cast<double>(classes);
   if (smoothing != 0.0) {  // 0 · infinity would spoil the loss of an unused class
@@ -79,9 +94,8 @@ double row_loss(const T* row, std::int64_t classes, std::int64_t label, double s
   }
   if (gradient != nullptr) {
     for (std::int64_t j = 0; j < classes; ++j) {
-      const double p = std::exp(static_cast<double>(row[j]) - r.largest) / r.sum;
       const double target = share + (j == label ? 1.0 - smoothing : 0.0);
-      gradient[j] = static_cast<T>((p - target) * scale);
+      gradient[j] = static_cast<T>((exps.probability(j) - target) * scale);
     }
   }
   return loss;
@@ -128,10 +142,8 @@ void softmax(const Tensor& logits, Tensor& p) {
     parallel_for(logits.dim(0), 2 * kExpCost * classes, [&](std::int64_t i) {
       const T* from = logits.data<T>() + i * classes;
       T* to = p.data<T>() + i * classes;
-      const RowSum<T> r(from, classes);
-      for (std::int64_t j = 0; j < classes; ++j) {
-        to[j] = static_cast<T>(std::exp(static_cast<double>(from[j]) - r.largest) / r.sum);
-      }
+      const RowExp<T> exps(from, classes);
+      for (std::int64_t j = 0; j < classes; ++j) to[j] = static_cast<T>(exps.probability(j));
     });
   });
 }

@@ -68,7 +68,7 @@ SettingField seed_field() {
   return field;
 }
 
-SettingField free(SettingField field) {
+SettingField changeable(SettingField field) {
   field.free_on_resume = true;
   return field;
 }
@@ -78,7 +78,7 @@ std::vector<SettingField> make_fields() {
   const NumberRange part{0, 1, false, true};
   return {
       choice_field("net", "the network", &S::net, network_names()),
-      free(text_field("data", "the data set", &S::data)),
+      changeable(text_field("data", "the data set", &S::data)),
       integer_field("epochs", "passes over the training data", &S::epochs, {1, 1'000'000}),
       integer_field("batch_size", "samples per step", &S::batch_size, {2, 1 << 24}),
       lr_field(),
@@ -94,7 +94,7 @@ std::vector<SettingField> make_fields() {
       choice_field("norm", "batch or none", &S::norm, {"batch", "none"}),
       choice_field("placement", "batch norm before or after the activation, or at the input only",
                    &S::placement, {"before", "after", "input"}),
-      number_field("eps", "batch norm's epsilon", &S::eps, {0, 1e30, true, false}),
+      number_field("eps", "batch norm's epsilon", &S::eps, {}),
       optional_field("momentum", "weight of the new value in batch norm's running statistics",
                      &S::momentum, "cumulative", {0, 1, false, false}),
       decay_field(),
@@ -106,16 +106,16 @@ std::vector<SettingField> make_fields() {
       integer_field("patience", "epochs without a better validation accuracy; 0: off", &S::patience,
                     {}),
       seed_field(),
-      free(integer_field("threads", "0: one per processor", &S::threads, {0, 4096})),
+      changeable(integer_field("threads", "0: one per processor", &S::threads, {0, 4096})),
       flag_field("deterministic", "the same bits for any number of threads", &S::deterministic),
       flag_field("fusion", "fuse batch norm with what follows", &S::fusion),
       choice_field("layout", "memory order of images", &S::layout,
                    {"auto", "channels_first", "channels_last"}),
-      free(text_field("out", "the run folder", &S::out)),
-      free(flag_field("replace", "replace a run in that folder", &S::replace)),
-      free(flag_field("resume", "go on with the run in that folder", &S::resume)),
-      free(integer_field("checkpoint_every", "epochs between checkpoints; 0: none",
-                         &S::checkpoint_every, {})),
+      changeable(text_field("out", "the run folder", &S::out)),
+      changeable(flag_field("replace", "replace a run in that folder", &S::replace)),
+      changeable(flag_field("resume", "go on with the run in that folder", &S::resume)),
+      changeable(integer_field("checkpoint_every", "epochs between checkpoints; 0: none",
+                               &S::checkpoint_every, {})),
       integer_field("eval_every", "steps between evaluations; 0: off", &S::eval_every, {}),
   };
 }

@@ -62,6 +62,7 @@ int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   try {
     evenkeel::conformance::register_cases();
+    evenkeel::conformance::register_edges();
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

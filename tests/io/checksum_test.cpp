@@ -1,10 +1,10 @@
-#include <evenkeel/io/checksum.h>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include <string>
-#include <vector>
+#include <evenkeel/io/checksum.h>
 
 namespace evenkeel::io {
 namespace {

@@ -1,15 +1,14 @@
-#include <evenkeel/io/checksum.h>
-#include <evenkeel/io/events.h>
-
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
 #include "io/io_testing.h"
+#include <evenkeel/io/checksum.h>
+#include <evenkeel/io/events.h>
 
 namespace evenkeel::io {
 namespace {
@@ -44,7 +43,8 @@ TEST(JsonLines, a_line_cut_by_a_crash_does_not_swallow_the_next) {
 TEST(JsonLines, numbers_that_are_not_finite_become_null_but_texts_stay) {
   const TempFolder folder;
   JsonLines(folder / "m.jsonl")
-      .write(R"({"nan": nan, "b": [-inf, Infinity, -NaN, 1e5], "inf": "a \" nan, inf", "t": true})");
+      .write(
+          R"({"nan": nan, "b": [-inf, Infinity, -NaN, 1e5], "inf": "a \" nan, inf", "t": true})");
   EXPECT_EQ(testing::read_bytes(folder / "m.jsonl"),
             R"({"nan": null, "b": [null, null, null, 1e5], "inf": "a \" nan, inf", "t": true})"
             "\n");
@@ -274,7 +274,8 @@ TEST(EventWriter, two_writers_in_one_folder_have_a_file_each) {
 TEST(EventWriter, a_folder_that_cannot_be_made_is_named) {
   const TempFolder folder;
   testing::write_bytes(folder / "f", "x");
-  EXPECT_TRUE(contains(message_of([&] { EventWriter writer(folder / "f"); }), "[write] cannot write"));
+  EXPECT_TRUE(
+      contains(message_of([&] { EventWriter writer(folder / "f"); }), "[write] cannot write"));
 }
 
 }  // namespace

@@ -1,13 +1,13 @@
 // Files of other libraries' making, right and wrong, as a manifest labels them:
 // {"files": [{"file": "npy/x.npy", "kind": "npy", "expect": "accept" | "reject" | "either"}]}.
 // The folder is named by EVENKEEL_FAULTS.
-#include <evenkeel/io/npy.h>
-#include <evenkeel/io/safetensors.h>
-
 #include <map>
+
 #include <nlohmann/json.hpp>
 
 #include "io/io_testing.h"
+#include <evenkeel/io/npy.h>
+#include <evenkeel/io/safetensors.h>
 
 namespace evenkeel::io {
 namespace {
@@ -57,8 +57,8 @@ int check_kind(const std::string& kind, const Reader& reader) {
     if (fault.kind != kind) continue;
     ++checked;
     const std::string got = outcome(reader, folder / fault.file);
-    const bool fits = fault.expect == "either" ? got == "accept" || got == "reject"
-                                               : got == fault.expect;
+    const bool fits =
+        fault.expect == "either" ? got == "accept" || got == "reject" : got == fault.expect;
     if (!fits) {
       ADD_FAILURE() << fault.file << " (" << fault.why << "): expected " << fault.expect << ", got "
                     << got;

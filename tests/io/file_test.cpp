@@ -1,14 +1,13 @@
-#include <evenkeel/io/file.h>
+#include <csignal>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <zlib.h>
 
-#include <csignal>
-#include <thread>
-
 #include "io/io_testing.h"
+#include <evenkeel/io/file.h>
 
 namespace evenkeel::io {
 namespace {
@@ -30,7 +29,8 @@ void write_gzip(const std::filesystem::path& path, std::string_view bytes) {
 
 TEST(ReadFile, gives_all_bytes) {
   const TempFolder folder;
-  for (const std::string& content : {std::string(), std::string("a\0b", 3), std::string(200'000, 'x')}) {
+  for (const std::string& content :
+       {std::string(), std::string("a\0b", 3), std::string(200'000, 'x')}) {
     testing::write_bytes(folder / "f", content);
     EXPECT_EQ(text_of(read_file(folder / "f")), content);
     EXPECT_EQ(text_of(read_file_maybe_gzip(folder / "f")), content);
@@ -60,8 +60,8 @@ TEST(ReadFile, holds_to_the_limit) {
   const TempFolder folder;
   testing::write_bytes(folder / "f", "12345");
   EXPECT_EQ(read_file(folder / "f", 5).size(), 5u);
-  EXPECT_TRUE(contains(message_of([&] { read_file(folder / "f", 4); }),
-                       "expected at most 4 bytes, got 5"));
+  EXPECT_TRUE(
+      contains(message_of([&] { read_file(folder / "f", 4); }), "expected at most 4 bytes, got 5"));
 }
 
 TEST(ReadFile, inflates_gzip_up_to_the_limit) {
@@ -195,7 +195,8 @@ TEST(ProbeWritable, refuses_a_folder_without_permission) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "locked");
   ::chmod((folder / "locked").c_str(), 0555);
-  EXPECT_TRUE(contains(message_of([&] { probe_writable(folder / "locked"); }), "Permission denied"));
+  EXPECT_TRUE(
+      contains(message_of([&] { probe_writable(folder / "locked"); }), "Permission denied"));
 }
 
 }  // namespace

@@ -1,17 +1,16 @@
 // Damaged files of every format: whatever the bytes, a reader reads or throws IoError.
+#include <algorithm>
+#include <random>
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "io/io_testing.h"
 #include <evenkeel/io/idx.h>
 #include <evenkeel/io/image.h>
 #include <evenkeel/io/npy.h>
 #include <evenkeel/io/safetensors.h>
 #include <evenkeel/io/table.h>
-
-#include <gtest/gtest.h>
-#include <zlib.h>
-
-#include <algorithm>
-#include <random>
-
-#include "io/io_testing.h"
 
 namespace evenkeel::io {
 namespace {
@@ -40,7 +39,10 @@ std::vector<Format> formats() {
        [](const auto& path) { read_safetensors(path); }},
       {"npy", [](const auto& path) { write_npy(path, sample(DType::f64)); },
        [](const auto& path) { read_npy(path); }},
-      {"npz", [](const auto& path) { write_npz(path, {{"a", sample()}, {"b", sample(DType::u8)}}); },
+      {"npz",
+       [](const auto& path) {
+         write_npz(path, {{"a", sample()}, {"b", sample(DType::u8)}});
+       },
        [](const auto& path) { read_npz(path); }},
       {"idx", [](const auto& path) { testing::write_bytes(path, idx_text()); },
        [](const auto& path) { read_idx(path); }},
@@ -52,9 +54,13 @@ std::vector<Format> formats() {
          gzclose(out);
        },
        [](const auto& path) { read_idx(path); }},
-      {"csv", [](const auto& path) { testing::write_bytes(path, "x;\"y\";label\n1;2e3;a\n-.5;7;b\n"); },
+      {"csv",
+       [](const auto& path) { testing::write_bytes(path, "x;\"y\";label\n1;2e3;a\n-.5;7;b\n"); },
        [](const auto& path) { read_csv(path); }},
-      {"png", [](const auto& path) { write_image(path, Tensor::full({3, 5, 4}, 9, DType::u8)); },
+      {"png",
+       [](const auto& path) {
+         write_image(path, Tensor::full({3, 5, 4}, 9, DType::u8));
+       },
        [](const auto& path) { read_image(path); }},
       {"ppm", [](const auto& path) { testing::write_bytes(path, "P6 # c\n2 1\n255\nabcdef"); },
        [](const auto& path) { read_image(path); }},
@@ -64,29 +70,30 @@ std::vector<Format> formats() {
 }
 
 /// Anything but success or IoError fails the test.
-void try_to_read(const Format& format, const std::filesystem::path& file, const std::string& bytes,
+void try_to_read(const Format& format, testing::MemoryFile& file, const std::string& bytes,
                  const std::string& what) {
-  testing::write_bytes(file, bytes);
+  file.set(bytes);
   try {
-    format.read(file);
+    format.read(file.path());
   } catch (const IoError&) {
   } catch (const std::exception& error) {
-    ADD_FAILURE() << format.name << ", " << what << ": an exception that is no IoError: "
-                  << error.what();
+    ADD_FAILURE() << format.name << ", " << what
+                  << ": an exception that is no IoError: " << error.what();
   }
 }
 
 class Hostile : public ::testing::TestWithParam<std::size_t> {
  protected:
   void SetUp() override {
-    format_.write(file_);
-    whole_ = testing::read_bytes(file_);
-    ASSERT_NO_THROW(format_.read(file_));
+    const TempFolder folder;
+    format_.write(folder / "file");
+    whole_ = testing::read_bytes(folder / "file");
+    file_.set(whole_);
+    ASSERT_NO_THROW(format_.read(file_.path()));
   }
 
   Format format_ = formats().at(GetParam());
-  TempFolder folder_;
-  std::filesystem::path file_ = folder_ / "file";
+  testing::MemoryFile file_;
   std::string whole_;
 };
 

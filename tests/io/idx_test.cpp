@@ -1,10 +1,8 @@
-#include <evenkeel/io/idx.h>
-
+#include <fmt/format.h>
 #include <zlib.h>
 
-#include <fmt/format.h>
-
 #include "io/io_testing.h"
+#include <evenkeel/io/idx.h>
 
 namespace evenkeel::io {
 namespace {
@@ -51,12 +49,16 @@ TEST_F(Idx, any_rank_up_to_eight_is_read) {
   EXPECT_EQ(read(idx_bytes({1, 1, 1, 1, 1, 1, 1, 2}, "ab")).rank(), 8);
   EXPECT_EQ(read(idx_bytes({0, 28, 28}, "")).numel(), 0);
   EXPECT_TRUE(contains(message_of([&] { read(idx_bytes({}, "a")); }), "dimensions"));
-  EXPECT_TRUE(
-      contains(message_of([&] { read(idx_bytes({1, 1, 1, 1, 1, 1, 1, 1, 1}, "a")); }), "got 9"));
+  EXPECT_TRUE(contains(message_of([&] {
+                         read(idx_bytes({1, 1, 1, 1, 1, 1, 1, 1, 1}, "a"));
+                       }),
+                       "got 9"));
 }
 
 TEST_F(Idx, the_message_names_file_expectation_and_finding) {
-  EXPECT_EQ(message_of([&] { read(idx_bytes({2, 3}, "abcd")); }),
+  EXPECT_EQ(message_of([&] {
+              read(idx_bytes({2, 3}, "abcd"));
+            }),
             "[idx] '" + file_.string() +
                 "': expected 6 bytes for shape [2, 3], got at most 4; the file is cut short");
   EXPECT_TRUE(contains(message_of([&] { read(idx_bytes({2, 3}, "abcdefg")); }), "got more"));
@@ -128,7 +130,8 @@ TEST_F(Idx, cifar_records_become_images_and_labels) {
 
 TEST_F(Idx, cifar_files_of_another_size_or_with_other_labels_are_refused) {
   testing::write_bytes(file_, cifar_record(3, 'a') + "x");
-  EXPECT_TRUE(contains(message_of([&] { read_cifar10(file_); }), "got 3074 bytes: 1 whole records"));
+  EXPECT_TRUE(
+      contains(message_of([&] { read_cifar10(file_); }), "got 3074 bytes: 1 whole records"));
   testing::write_bytes(file_, "");
   EXPECT_TRUE(contains(message_of([&] { read_cifar10(file_); }), "got 0 bytes"));
   testing::write_bytes(file_, cifar_record(3, 'a') + cifar_record(10, 'a'));

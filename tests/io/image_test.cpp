@@ -1,13 +1,12 @@
-#include <evenkeel/io/image.h>
+#include <algorithm>
 
 #include <gtest/gtest.h>
 #include <png.h>
 #include <rapidcheck/gtest.h>
 #include <zlib.h>
 
-#include <algorithm>
-
 #include "io/io_testing.h"
+#include <evenkeel/io/image.h>
 
 namespace evenkeel::io {
 namespace {
@@ -28,9 +27,9 @@ void put_chunk(std::string& out, const std::string& type, const std::string& dat
   testing::put_be(out, static_cast<std::uint32_t>(data.size()));
   const std::string body = type + data;
   out += body;
-  testing::put_be(out, static_cast<std::uint32_t>(
-                           crc32(0, reinterpret_cast<const Bytef*>(body.data()),
-                                 static_cast<uInt>(body.size()))));
+  testing::put_be(out,
+                  static_cast<std::uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(body.data()),
+                                                   static_cast<uInt>(body.size()))));
 }
 
 /// A PNG file built by hand. `rows` is the filtered image data before compression.
@@ -70,9 +69,9 @@ class Image : public ::testing::Test {
 TEST_F(Image, grey_and_colour_come_back_in_every_format) {
   const Tensor grey = pixels({0, 1, 2, 253, 254, 255}, {1, 2, 3});
   const Tensor colour = pixels({0, 1, 2, 3, 4, 5, 250, 251, 252, 253, 254, 255}, {3, 1, 4});
-  for (const auto& [name, image] : {std::pair{"g.png", grey}, std::pair{"c.png", colour},
-                                    std::pair{"g.pgm", grey}, std::pair{"c.PPM", colour},
-                                    std::pair{"no extension", colour}}) {
+  for (const auto& [name, image] :
+       {std::pair{"g.png", grey}, std::pair{"c.png", colour}, std::pair{"g.pgm", grey},
+        std::pair{"c.PPM", colour}, std::pair{"no extension", colour}}) {
     write_image(folder_ / name, image);
     EXPECT_TRUE(same(read_image(folder_ / name), image)) << name;
   }
@@ -124,21 +123,39 @@ TEST_F(Image, plain_and_binary_pnm_with_comments_are_read) {
   EXPECT_TRUE(same(read("P3 1 1 255 1 2 3"), pixels({1, 2, 3}, {3, 1, 1})));
   EXPECT_TRUE(same(read("P5 2 1 15\n\x01\x0f"), pixels({17, 255}, {1, 1, 2})));
   EXPECT_TRUE(same(read(std::string("P5 1 1 65535\n\x12\x34", 15)), pixels({0x12}, {1, 1, 1})));
-  EXPECT_TRUE(same(read("P6 1 2 255\nabcdef\n"), pixels({'a', 'd', 'b', 'e', 'c', 'f'}, {3, 2, 1})));
+  EXPECT_TRUE(
+      same(read("P6 1 2 255\nabcdef\n"), pixels({'a', 'd', 'b', 'e', 'c', 'f'}, {3, 2, 1})));
 }
 
 TEST_F(Image, damaged_pnm_is_refused) {
-  for (const char* bytes : {"", "P", "P5", "P4 1 1\nx", "P5 1", "P5 1 1 255", "P5 0 1 255\n", "P5 1 1 0\nx",
-                            "P5 1 1 65536\nxx", "P5 -1 1 255\nx", "P5 1 1 255x", "P5 2 1 255\nx",
-                            "P5 1 1 255\nxy", "P5 1 1 15\n\x7f", "P2 1 1 15 16", "P2 2 1 255 1",
-                            "P2 1 1 255 1 2", "P2 1 1 255 x", "GIF89a", "\xff\xd8\xff"}) {
+  for (const char* bytes : {"",
+                            "P",
+                            "P5",
+                            "P4 1 1\nx",
+                            "P5 1",
+                            "P5 1 1 255",
+                            "P5 0 1 255\n",
+                            "P5 1 1 0\nx",
+                            "P5 1 1 65536\nxx",
+                            "P5 -1 1 255\nx",
+                            "P5 1 1 255x",
+                            "P5 2 1 255\nx",
+                            "P5 1 1 255\nxy",
+                            "P5 1 1 15\n\x7f",
+                            "P2 1 1 15 16",
+                            "P2 2 1 255 1",
+                            "P2 1 1 255 1 2",
+                            "P2 1 1 255 x",
+                            "GIF89a",
+                            "\xff\xd8\xff"}) {
     EXPECT_TRUE(contains(refusal(bytes), "[image] '")) << bytes;
   }
 }
 
 TEST_F(Image, only_images_are_written) {
-  for (const Tensor& tensor : {Tensor(), Tensor::zeros({1, 2, 2}), Tensor::zeros({2, 2}, DType::u8),
-                               Tensor::zeros({2, 2, 2}, DType::u8), Tensor::zeros({1, 0, 2}, DType::u8)}) {
+  for (const Tensor& tensor :
+       {Tensor(), Tensor::zeros({1, 2, 2}), Tensor::zeros({2, 2}, DType::u8),
+        Tensor::zeros({2, 2, 2}, DType::u8), Tensor::zeros({1, 0, 2}, DType::u8)}) {
     EXPECT_TRUE(contains(message_of<ShapeError>([&] { write_image(folder_ / "x.png", tensor); }),
                          "expected an image"));
   }
@@ -155,26 +172,29 @@ TEST_F(Image, converting_to_the_same_form_changes_nothing) {
 }
 
 TEST_F(Image, grey_is_luma_and_colour_is_repeated_grey) {
-  const Tensor red = pixels({255, 0, 0, 0, 255, 0}, {3, 1, 2});
-  EXPECT_TRUE(same(convert_image(red, 1, 1, 2), pixels({76, 150}, {1, 1, 2})) ||
-              same(convert_image(red, 1, 1, 2), pixels({76, 29}, {1, 1, 2})));
+  const Tensor red_and_green = pixels({255, 0, 0, 255, 0, 0}, {3, 1, 2});
+  EXPECT_TRUE(same(convert_image(red_and_green, 1, 1, 2), pixels({76, 150}, {1, 1, 2})));
   EXPECT_TRUE(same(convert_image(pixels({9}, {1, 1, 1}), 3, 1, 1), pixels({9, 9, 9}, {3, 1, 1})));
 }
 
 TEST_F(Image, shrinking_averages_areas) {
   EXPECT_TRUE(same(convert_image(pixels({0, 10, 20, 30, 40, 50, 60, 70}, {1, 2, 4}), 1, 1, 2),
                    pixels({25, 45}, {1, 1, 2})));
-  EXPECT_TRUE(same(convert_image(pixels({0, 90, 180}, {1, 1, 3}), 1, 1, 2), pixels({30, 150}, {1, 1, 2})));
+  EXPECT_TRUE(
+      same(convert_image(pixels({0, 90, 180}, {1, 1, 3}), 1, 1, 2), pixels({30, 150}, {1, 1, 2})));
 }
 
 TEST_F(Image, growing_interpolates_between_pixel_centres) {
-  EXPECT_TRUE(same(convert_image(pixels({0, 100}, {1, 1, 2}), 1, 1, 4), pixels({0, 25, 75, 100}, {1, 1, 4})));
-  EXPECT_TRUE(same(convert_image(pixels({7}, {1, 1, 1}), 1, 2, 3), pixels({7, 7, 7, 7, 7, 7}, {1, 2, 3})));
+  EXPECT_TRUE(same(convert_image(pixels({0, 100}, {1, 1, 2}), 1, 1, 4),
+                   pixels({0, 25, 75, 100}, {1, 1, 4})));
+  EXPECT_TRUE(
+      same(convert_image(pixels({7}, {1, 1, 1}), 1, 2, 3), pixels({7, 7, 7, 7, 7, 7}, {1, 2, 3})));
 }
 
 TEST_F(Image, conversions_without_meaning_are_refused) {
   const Tensor image = pixels({1}, {1, 1, 1});
-  for (const auto& [c, h, w] : {std::tuple{2, 1, 1}, {1, 0, 1}, {1, 1, -1}, {1, 100'000, 100'000}}) {
+  for (const auto& [c, h, w] :
+       {std::tuple{2, 1, 1}, {1, 0, 1}, {1, 1, -1}, {1, 100'000, 100'000}}) {
     EXPECT_FALSE(message_of<ShapeError>([&] { convert_image(image, c, h, w); }).empty());
   }
 }
@@ -190,7 +210,8 @@ RC_GTEST_PROP(ImageProperty, a_constant_image_stays_constant_at_any_size, ()) {
 RC_GTEST_PROP(ImageProperty, any_image_comes_back_from_png, ()) {
   const TempFolder folder;
   const auto extent = [] { return *rc::gen::inRange<std::int64_t>(1, 12); };
-  Tensor image = Tensor::empty({*rc::gen::element<std::int64_t>(1, 3), extent(), extent()}, DType::u8);
+  Tensor image =
+      Tensor::empty({*rc::gen::element<std::int64_t>(1, 3), extent(), extent()}, DType::u8);
   for (auto& v : image.span<std::uint8_t>()) v = *rc::gen::arbitrary<std::uint8_t>();
   write_image(folder / "x.png", image);
   RC_ASSERT(same(read_image(folder / "x.png"), image));

@@ -1,12 +1,6 @@
 // What the tests of readers and writers share.
 #pragma once
 
-#include <evenkeel/core/error.h>
-#include <evenkeel/core/tensor.h>
-
-#include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <bit>
 #include <cstdlib>
 #include <filesystem>
@@ -15,6 +9,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <evenkeel/core/error.h>
+#include <evenkeel/core/tensor.h>
 
 namespace evenkeel::io::testing {
 
@@ -59,6 +60,28 @@ inline std::string read_bytes(const std::filesystem::path& path) {
   if (!in) throw std::runtime_error("cannot read " + path.string());
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
+
+/// A file in memory, for tests that try thousands of contents.
+class MemoryFile {
+ public:
+  MemoryFile() : descriptor_(::memfd_create("evenkeel-io", MFD_CLOEXEC)) {
+    if (descriptor_ < 0) throw std::runtime_error("cannot create a file in memory");
+  }
+  ~MemoryFile() { ::close(descriptor_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
+  void set(std::string_view bytes) {
+    if (::ftruncate(descriptor_, 0) != 0 || ::pwrite(descriptor_, bytes.data(), bytes.size(), 0) !=
+                                                static_cast<ssize_t>(bytes.size())) {
+      throw std::runtime_error("cannot write a file in memory");
+    }
+  }
+
+ private:
+  int descriptor_;
+};
 
 /// The message of the E that `f` throws. Fails the test and gives "" where it throws nothing.
 template <class E = IoError, class F>

@@ -1,11 +1,10 @@
-#include <evenkeel/io/npy.h>
+#include <numeric>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include <numeric>
-
 #include "io/io_testing.h"
+#include <evenkeel/io/npy.h>
 
 namespace evenkeel::io {
 namespace {
@@ -28,7 +27,8 @@ class Npy : public ::testing::Test {
   }
   static std::string dictionary(std::string_view descr, std::string_view shape,
                                 std::string_view fortran = "False") {
-    return fmt::format("{{'descr': '{}', 'fortran_order': {}, 'shape': {}, }}", descr, fortran, shape);
+    return fmt::format("{{'descr': '{}', 'fortran_order': {}, 'shape': {}, }}", descr, fortran,
+                       shape);
   }
   std::string refusal(std::string_view descr, std::string_view shape, std::string_view data) {
     return message_of([&] { read(descr, shape, data); });
@@ -78,7 +78,8 @@ TEST_F(Npy, small_types_are_widened) {
   EXPECT_TRUE(same(read("<i2", "(2,)", bytes), Tensor::from({0x01ff, -32766}, {2})));
   EXPECT_TRUE(same(read("<u2", "(2,)", bytes), Tensor::from({0x01ff, 0x8002}, {2})));
   EXPECT_TRUE(same(read("<u4", "(1,)", bytes), Tensor::from({std::int64_t{0x800201ff}}, {1})));
-  EXPECT_TRUE(same(read("<f2", "(1,)", std::string_view("\x00\x3c", 2)), Tensor::from({1.0f}, {1})));
+  EXPECT_TRUE(
+      same(read("<f2", "(1,)", std::string_view("\x00\x3c", 2)), Tensor::from({1.0f}, {1})));
   EXPECT_TRUE(same(read("|b1", "(2,)", std::string_view("\x00\x01", 2)),
                    Tensor::from({std::uint8_t{0}, std::uint8_t{1}}, {2})));
 }
@@ -86,7 +87,8 @@ TEST_F(Npy, small_types_are_widened) {
 TEST_F(Npy, big_endian_numbers_are_swapped) {
   const std::string data("\x3f\x80\x00\x00\xc0\x00\x00\x00", 8);
   EXPECT_TRUE(same(read(">f4", "(2,)", data), Tensor::from({1.0f, -2.0f}, {2})));
-  EXPECT_TRUE(same(read(">i2", "(1,)", std::string_view("\x01\x02", 2)), Tensor::from({0x0102}, {1})));
+  EXPECT_TRUE(
+      same(read(">i2", "(1,)", std::string_view("\x01\x02", 2)), Tensor::from({0x0102}, {1})));
 }
 
 TEST_F(Npy, fortran_order_is_turned_into_c_order) {
@@ -113,9 +115,10 @@ TEST_F(Npy, format_versions_two_and_three_have_longer_length_fields) {
 }
 
 TEST_F(Npy, other_spellings_of_the_header_are_understood) {
-  EXPECT_EQ(read_raw(npy_bytes("{\"shape\":(2L,1L),\"fortran_order\":False,\"descr\":\"|u1\"}", "ab"))
-                .shape(),
-            (Shape{2, 1}));
+  EXPECT_EQ(
+      read_raw(npy_bytes("{\"shape\":(2L,1L),\"fortran_order\":False,\"descr\":\"|u1\"}", "ab"))
+          .shape(),
+      (Shape{2, 1}));
   EXPECT_EQ(read("=u1", "()", "a").rank(), 0);
   EXPECT_EQ(read("|u1", "( 1 , 2 , )", "ab").shape(), (Shape{1, 2}));
 }
@@ -133,8 +136,9 @@ TEST_F(Npy, objects_structures_and_other_dtypes_are_refused_by_name) {
   EXPECT_TRUE(contains(refusal("<u8", "(1,)", "12345678"), "'<u8'"));
   EXPECT_TRUE(contains(refusal("f4", "(1,)", "1234"), "'f4'"));
   EXPECT_TRUE(contains(refusal("", "(1,)", "1234"), "''"));
-  EXPECT_TRUE(contains(header_refusal("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}"),
-                       "structured"));
+  EXPECT_TRUE(
+      contains(header_refusal("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}"),
+               "structured"));
 }
 
 TEST_F(Npy, shapes_that_lie_are_refused_before_memory_is_taken) {
@@ -163,8 +167,8 @@ TEST_F(Npy, headers_of_another_form_are_refused) {
 
 TEST_F(Npy, magic_version_and_header_length_are_checked) {
   EXPECT_TRUE(contains(message_of([&] { read_raw("not an array at all"); }), "begins with"));
-  EXPECT_TRUE(contains(message_of([&] { read_raw(std::string("\x93NUMPY\x04\x00\x02\x00{}", 12)); }),
-                       "got 4.0"));
+  EXPECT_TRUE(contains(
+      message_of([&] { read_raw(std::string("\x93NUMPY\x04\x00\x02\x00{}", 12)); }), "got 4.0"));
   EXPECT_TRUE(contains(
       message_of([&] { read_raw(std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff{}", 14)); }),
       "header length of 4294967295"));
@@ -187,8 +191,7 @@ RC_GTEST_PROP(NpyProperty, any_array_comes_back, ()) {
   const TempFolder folder;
   const auto dims = *rc::gen::resize(
       5, rc::gen::container<std::vector<std::int64_t>>(rc::gen::inRange<std::int64_t>(0, 5)));
-  const auto dtype =
-      *rc::gen::element(DType::f32, DType::f64, DType::i64, DType::i32, DType::u8);
+  const auto dtype = *rc::gen::element(DType::f32, DType::f64, DType::i64, DType::i32, DType::u8);
   Tensor tensor = Tensor::empty(Shape(std::span(dims)), dtype);
   auto* bytes = static_cast<unsigned char*>(tensor.raw());
   for (std::size_t i = 0; i < tensor.bytes(); ++i) bytes[i] = *rc::gen::arbitrary<unsigned char>();

@@ -1,12 +1,11 @@
-#include <evenkeel/io/safetensors.h>
+#include <cmath>
+#include <limits>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include <cmath>
-#include <limits>
-
 #include "io/io_testing.h"
+#include <evenkeel/io/safetensors.h>
 
 namespace evenkeel::io {
 namespace {
@@ -81,7 +80,8 @@ TEST_F(Safetensors, the_header_is_padded_with_spaces_to_eight_bytes) {
 
 TEST_F(Safetensors, channels_last_tensors_are_written_channels_first) {
   Tensor first = Tensor::empty({2, 3, 2, 2});
-  for (int i = 0; i < 24; ++i) first.span<float>()[static_cast<std::size_t>(i)] = static_cast<float>(i);
+  for (int i = 0; i < 24; ++i)
+    first.span<float>()[static_cast<std::size_t>(i)] = static_cast<float>(i);
   TensorFile content;
   content.tensors = {{"w", first.to(Layout::channels_last)}};
   write_safetensors(file_, content);
@@ -142,8 +142,8 @@ TEST_F(Safetensors, holes_overlaps_and_ends_outside_are_refused) {
 TEST_F(Safetensors, sizes_that_wrap_are_refused) {
   for (const char* shape : {"[4294967296,4294967296]", "[0,9223372036854775807,3]",
                             "[18446744073709551615]", "[1,1,1,1,1,1,1,1,1]"}) {
-    const std::string header = std::string(R"({"a":{"dtype":"U8","shape":)") + shape +
-                               R"(,"data_offsets":[0,0]}})";
+    const std::string header =
+        std::string(R"({"a":{"dtype":"U8","shape":)") + shape + R"(,"data_offsets":[0,0]}})";
     EXPECT_TRUE(contains(refusal(header, ""), "tensor 'a'")) << shape;
   }
   EXPECT_TRUE(contains(
@@ -154,39 +154,54 @@ TEST_F(Safetensors, sizes_that_wrap_are_refused) {
 TEST_F(Safetensors, a_name_that_comes_twice_is_refused) {
   const std::string entry = R"("a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
   EXPECT_TRUE(contains(refusal("{" + entry + "," + entry + "}", ""), "'a' comes twice"));
-  EXPECT_TRUE(contains(
-      refusal(R"({"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})", ""),
-      "dtype comes twice"));
-  EXPECT_TRUE(contains(refusal(R"({"__metadata__":{},"__metadata__":{}})", ""), "comes twice"));
   EXPECT_TRUE(
-      contains(refusal(R"({"__metadata__":{"k":"1","k":"2"}})", ""), "'k' comes twice"));
+      contains(refusal(R"({"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}})", ""),
+               "dtype comes twice"));
+  EXPECT_TRUE(contains(refusal(R"({"__metadata__":{},"__metadata__":{}})", ""), "comes twice"));
+  EXPECT_TRUE(contains(refusal(R"({"__metadata__":{"k":"1","k":"2"}})", ""), "'k' comes twice"));
 }
 
 TEST_F(Safetensors, known_and_unknown_dtypes_are_refused_by_name) {
   const auto with = [&](const std::string& dtype) {
-    return refusal(R"({"a":{"dtype":")" + dtype + R"(","shape":[8],"data_offsets":[0,8]}})", kEight);
+    return refusal(R"({"a":{"dtype":")" + dtype + R"(","shape":[8],"data_offsets":[0,8]}})",
+                   kEight);
   };
   EXPECT_TRUE(contains(with("I8"), "the unsupported 'I8'"));
   EXPECT_TRUE(contains(with("Q8"), "the unknown 'Q8'"));
 }
 
 TEST_F(Safetensors, headers_of_another_form_are_refused) {
-  for (const char* header : {
-           "", "[]", "null", "1", "{", "{}}", "{}x", " {}", "{'a':1}", R"({"a":1})", R"({"a":[]})",
-           R"({"a":null})", R"({"a":{}})", R"({"a":{"dtype":"U8"}})",
-           R"({"a":{"dtype":1,"shape":[],"data_offsets":[0,1]}})",
-           R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})",
-           R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})",
-           R"({"a":{"dtype":"U8","shape":["1"],"data_offsets":[0,1]}})",
-           R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})",
-           R"({"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}})",
-           R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})",
-           R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})",
-           R"({"a":{"dtype":"U8","shape":[1],"data_offsets":{"0":1}}})",
-           R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,99999999999999999999]}})",
-           R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}})",
-           R"({"__metadata__":1})", R"({"__metadata__":{"a":1}})", R"({"__metadata__":{"a":{}}})",
-           R"({"__metadata__":[]})", "{\"\xff\":1}"}) {
+  for (const char* header :
+       {"",
+        "[]",
+        "null",
+        "1",
+        "{",
+        "{}}",
+        "{}x",
+        " {}",
+        "{'a':1}",
+        R"({"a":1})",
+        R"({"a":[]})",
+        R"({"a":null})",
+        R"({"a":{}})",
+        R"({"a":{"dtype":"U8"}})",
+        R"({"a":{"dtype":1,"shape":[],"data_offsets":[0,1]}})",
+        R"({"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}})",
+        R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})",
+        R"({"a":{"dtype":"U8","shape":["1"],"data_offsets":[0,1]}})",
+        R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})",
+        R"({"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}})",
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})",
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}})",
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":{"0":1}}})",
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,99999999999999999999]}})",
+        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}})",
+        R"({"__metadata__":1})",
+        R"({"__metadata__":{"a":1}})",
+        R"({"__metadata__":{"a":{}}})",
+        R"({"__metadata__":[]})",
+        "{\"\xff\":1}"}) {
     EXPECT_TRUE(contains(refusal(header, "x"), "[safetensors]")) << header;
   }
 }
@@ -249,11 +264,12 @@ RC_GTEST_PROP(SafetensorsProperty, any_tensors_come_back, ()) {
   for (const std::string& name : names) {
     const auto dims = *rc::gen::resize(
         4, rc::gen::container<std::vector<std::int64_t>>(rc::gen::inRange<std::int64_t>(0, 5)));
-    const auto dtype = *rc::gen::element(DType::f32, DType::f64, DType::bf16, DType::i64, DType::i32,
-                                         DType::u8);
+    const auto dtype =
+        *rc::gen::element(DType::f32, DType::f64, DType::bf16, DType::i64, DType::i32, DType::u8);
     Tensor tensor = Tensor::empty(Shape(std::span(dims)), dtype);
     auto* bytes = static_cast<unsigned char*>(tensor.raw());
-    for (std::size_t i = 0; i < tensor.bytes(); ++i) bytes[i] = *rc::gen::arbitrary<unsigned char>();
+    for (std::size_t i = 0; i < tensor.bytes(); ++i)
+      bytes[i] = *rc::gen::arbitrary<unsigned char>();
     content.tensors.emplace_back(name, tensor);
   }
   write_safetensors(path, content);

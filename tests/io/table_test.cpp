@@ -1,12 +1,12 @@
-#include <evenkeel/io/table.h>
+#include <clocale>
+#include <cmath>
+#include <limits>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include <cmath>
-#include <limits>
-
 #include "io/io_testing.h"
+#include <evenkeel/io/table.h>
 
 namespace evenkeel::io {
 namespace {
@@ -87,14 +87,16 @@ TEST_F(Csv, semicolons_tabs_and_windows_line_ends_are_understood) {
 }
 
 TEST_F(Csv, quoted_fields_hold_separators_line_breaks_and_quotes) {
-  const Table table = read("\"a,b\",\"say \"\"x\"\"\",label\n\"1\", 2 ,\"two\nlines\"\n3,4,other\n");
+  const Table table =
+      read("\"a,b\",\"say \"\"x\"\"\",label\n\"1\", 2 ,\"two\nlines\"\n3,4,other\n");
   EXPECT_EQ(table.feature_names, (Words{"a,b", "say \"x\""}));
   EXPECT_EQ(table.class_names, (Words{"other", "two\nlines"}));
   EXPECT_EQ(values(table), (std::vector<float>{1, 2, 3, 4}));
 }
 
 TEST_F(Csv, numbers_in_every_usual_spelling_are_rounded_correctly) {
-  const Table table = read("+1,-.5,1e-3,1E+2,  7 ,16777217,1e-60,-1e-400,3.4028235e38,1.4e-45\n", "none");
+  const Table table =
+      read("+1,-.5,1e-3,1E+2,  7 ,16777217,1e-60,-1e-400,3.4028235e38,1.4e-45\n", "none");
   EXPECT_EQ(values(table),
             (std::vector<float>{1, -0.5f, 1e-3f, 100, 7, 16777216, 0, 0, 3.4028235e38f, 1.4e-45f}));
 }
@@ -121,12 +123,14 @@ TEST_F(Csv, values_that_are_not_finite_are_refused) {
         << word;
   }
   for (const char* word : {"1e39", "-1e400", "1000000000000000000000000000000000000000"}) {
-    EXPECT_TRUE(contains(refusal(std::string("1,2,a\n3,") + word + ",b\n"), "at most 3.4e38")) << word;
+    EXPECT_TRUE(contains(refusal(std::string("1,2,a\n3,") + word + ",b\n"), "at most 3.4e38"))
+        << word;
   }
 }
 
 TEST_F(Csv, fields_that_are_no_numbers_are_refused) {
-  for (const char* word : {"", "1,5", "0x10", "1 2", "--1", "+-1", "1e", "1.2.3", "1_000", "\"1", "٣"}) {
+  for (const char* word :
+       {"", "1,5", "0x10", "1 2", "--1", "+-1", "1e", "1.2.3", "1_000", "\"1", "٣"}) {
     EXPECT_FALSE(refusal(std::string("1;2;a\n3;") + word + ";b\n").empty()) << word;
   }
 }
@@ -144,7 +148,8 @@ TEST_F(Csv, files_without_rows_or_features_or_labels_are_refused) {
 }
 
 TEST_F(Csv, lines_and_columns_have_a_limit) {
-  EXPECT_TRUE(contains(refusal("1,a\n1," + std::string(2'000'000, 'x')), "line 2: expected at most"));
+  EXPECT_TRUE(
+      contains(refusal("1,a\n1," + std::string(2'000'000, 'x')), "line 2: expected at most"));
   EXPECT_TRUE(contains(refusal("\"" + std::string(2'000'000, '\n')), "opened and not closed"));
   EXPECT_TRUE(contains(refusal(std::string(300'000, ',')), "columns, got more"));
 }

@@ -72,6 +72,69 @@ TEST(Networks, gradients_of_a_convnet_are_those_of_central_differences) {
   }
 }
 
+/// Batch norms before ReLUs, inside a residual block whose sum and ReLU follow one.
+nn::Sequential fusible_net() {
+  nn::Sequential net{
+      nn::Conv2d(2, 4, 3, {.padding = 1}),
+      nn::BatchNorm2d(4),
+      nn::ReLU(),
+      nn::Residual(nn::Sequential{nn::Conv2d(4, 4, 3, {.padding = 1}), nn::BatchNorm2d(4),
+                                  nn::LeakyReLU(0.1), nn::Conv2d(4, 4, 1), nn::BatchNorm2d(4)},
+                   ops::ActivationKind::relu),
+      nn::GlobalAvgPool(),
+      nn::Linear(4, 3)};
+  net.initialize(4);
+  return net;
+}
+
+TEST(Networks, fusion_keeps_every_bit_of_training) {
+  for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+    for (const bool needs_input_gradient : {true, false}) {
+      nn::Sequential plain = fusible_net();
+      nn::Sequential fused(plain);
+      ASSERT_EQ(nn::fuse(fused), 3);
+      plain.set_needs_input_gradient(needs_input_gradient);
+      fused.set_needs_input_gradient(needs_input_gradient);
+      const Tensor x = random_tensor({3, 2, 6, 5}, 1, DType::f32, layout);
+      const Tensor y = plain.forward(x);
+      EXPECT_TRUE(testing::identical(fused.forward(x), y));
+      const Tensor dx = plain.backward(y);
+      const Tensor fused_dx = fused.backward(y);
+      ASSERT_EQ(dx.defined(), needs_input_gradient);
+      if (needs_input_gradient) {
+        EXPECT_TRUE(testing::identical(fused_dx, dx));
+      }
+      for (std::size_t i = 0; i < plain.parameters().size(); ++i) {
+        EXPECT_TRUE(testing::identical(fused.parameters()[i].parameter->grad,
+                                       plain.parameters()[i].parameter->grad))
+            << plain.parameters()[i].name;
+      }
+      for (std::size_t i = 0; i < plain.buffers().size(); ++i) {
+        EXPECT_TRUE(
+            testing::identical(fused.buffers()[i].buffer->value, plain.buffers()[i].buffer->value))
+            << plain.buffers()[i].name;
+      }
+      plain.eval();
+      fused.eval();
+      EXPECT_TRUE(testing::identical(fused.forward(x), plain.forward(x)));
+    }
+  }
+}
+
+TEST(Networks, gradients_of_a_fused_network_are_those_of_central_differences) {
+  nn::Sequential net = fusible_net();
+  // Away from the kinks: β far from zero against values that batch norm keeps near ±2.
+  std::uint64_t seed = 0;
+  for (const auto& [name, parameter] : net.parameters()) {
+    if (parameter->kind == nn::ParameterKind::norm_shift) {
+      for (float& beta : parameter->value.span<float>()) beta = ++seed % 3 == 0 ? -6.0F : 6.0F;
+    }
+  }
+  ASSERT_GT(nn::fuse(net), 0);
+  const auto report = testing::check_gradients(net, random_tensor({3, 2, 4, 3}, 1, DType::f64));
+  EXPECT_LE(report.error, testing::kGradientTolerance) << report.where;
+}
+
 TEST(Networks, both_layouts_train_the_same_network) {
   nn::Sequential first = small_convnet();
   nn::Sequential last(first);

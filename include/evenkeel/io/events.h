@@ -24,8 +24,8 @@ class JsonLines {
   std::unique_ptr<Impl> impl_;
 };
 
-/// A TensorBoard event file (TFRecord framing with masked CRC-32C, hand-encoded protobuf) of scalars
-/// and histograms.
+/// A TensorBoard event file (TFRecord framing with masked CRC-32C, hand-encoded protobuf) of
+/// scalars and histograms.
 class EventWriter {
  public:
   /// Creates `folder/events.out.tfevents.<time>.evenkeel`.

@@ -17,8 +17,8 @@ std::vector<std::byte> read_file(const std::filesystem::path& path,
 std::vector<std::byte> read_file_maybe_gzip(const std::filesystem::path& path,
                                             std::size_t limit = std::size_t{8} << 30);
 
-/// Replaces the file as a whole: temporary file in the same folder → write → fsync → rename → fsync of
-/// the folder. On an error the old file is intact and IoError names the path and the cause.
+/// Replaces the file as a whole: temporary file in the same folder → write → fsync → rename → fsync
+/// of the folder. On an error the old file is intact and IoError names the path and the cause.
 void write_file_atomic(const std::filesystem::path& path, std::span<const std::byte> content);
 void write_file_atomic(const std::filesystem::path& path, std::string_view content);
 

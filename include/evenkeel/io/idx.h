@@ -1,11 +1,11 @@
 // The IDX format of MNIST and the CIFAR-10 binary format.
 #pragma once
 
-#include <evenkeel/core/tensor.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <vector>
+
+#include <evenkeel/core/tensor.h>
 
 namespace evenkeel::io {
 

@@ -1,14 +1,14 @@
 // PNG and PGM/PPM images.
 #pragma once
 
-#include <evenkeel/core/tensor.h>
-
 #include <filesystem>
+
+#include <evenkeel/core/tensor.h>
 
 namespace evenkeel::io {
 
-/// u8 [C, H, W] with C = 1 (grey) or 3 (RGB); alpha is dropped, palettes are expanded, 16 bits are cut
-/// to 8. At most 64 megapixels. IoError names the file and the fault.
+/// u8 [C, H, W] with C = 1 (grey) or 3 (RGB); alpha is dropped, palettes are expanded, 16 bits are
+/// cut to 8. At most 64 megapixels. IoError names the file and the fault.
 Tensor read_image(const std::filesystem::path& path);
 /// u8 [1 or 3, H, W] as PNG, or as PGM/PPM where the name ends in .pgm or .ppm.
 void write_image(const std::filesystem::path& path, const Tensor& image);

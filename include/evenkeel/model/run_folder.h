@@ -54,7 +54,8 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
-/// A run folder's final weights, else its best, else its newest checkpoint; or a .safetensors file.
+/// A run folder's final weights, else its best; or a .safetensors file. IoError where there is none,
+/// as in a run that was interrupted (its checkpoints are for resuming).
 LoadedNetwork load_run(const std::filesystem::path& run_or_file);
 
 }  // namespace evenkeel::model

@@ -1,10 +1,10 @@
 // Convolution over one or two spatial dimensions (cross-correlation, as everywhere in the field).
 #pragma once
 
-#include <evenkeel/core/tensor.h>
-
 #include <array>
 #include <cstdint>
+
+#include <evenkeel/core/tensor.h>
 
 namespace evenkeel::ops {
 
@@ -18,11 +18,13 @@ struct ConvOptions {
 
 // Shapes, all f32 or all f64: x [N, C, L] or [N, C, H, W] in either layout, weight
 // [M, C/groups, K] or [M, C/groups, KH, KW] always channels first (PyTorch's order), bias [M] or
-// undefined, y and dy as conv_output_shape says, in x's layout. f32 runs through oneDNN, f64 through
-// plain loops. Errors: ShapeError naming the operator, before anything is written. N = 0 is allowed.
+// undefined, y and dy as conv_output_shape says, in x's layout. f32 runs through oneDNN, f64
+// through plain loops. Errors: ShapeError naming the operator, before anything is written. N = 0 is
+// allowed.
 
-/// [N, M, OL] or [N, M, OH, OW] with O = (I + 2·padding − dilation·(K − 1) − 1) / stride + 1. Throws
-/// ShapeError where x, weight and options do not fit each other or the result would be empty.
+/// [N, M, OL] or [N, M, OH, OW] with O = (I + 2·padding − dilation·(K − 1) − 1) / stride + 1.
+/// Throws ShapeError where x, weight and options do not fit each other or the result would be
+/// empty.
 Shape conv_output_shape(const Shape& x, const Shape& weight, const ConvOptions& options);
 
 /// Overwrites y.

@@ -1,10 +1,10 @@
 // Sums, copies between channels, dropout.
 #pragma once
 
+#include <span>
+
 #include <evenkeel/core/random.h>
 #include <evenkeel/core/tensor.h>
-
-#include <span>
 
 namespace evenkeel::ops {
 
@@ -15,7 +15,8 @@ void accumulate(const Tensor& a, Tensor& y);
 
 /// Inverted dropout: overwrites y with x·mask/(1−p), mask drawn from `random` (which advances by a
 /// count that depends on the shape alone), and mask (u8, x's shape) with 0 or 1. 0 ≤ p < 1.
-/// Element i of the mask in memory order is the same for any number of threads.
+/// Element i of the mask in memory order is the same for any number of threads. Another p throws
+/// UsageError.
 void dropout_forward(const Tensor& x, double p, Random& random, Tensor& mask, Tensor& y);
 /// Overwrites dx = dy·mask/(1−p). dx may be dy.
 void dropout_backward(const Tensor& dy, const Tensor& mask, double p, Tensor& dx);

@@ -1,10 +1,10 @@
 // Pooling over one or two spatial dimensions.
 #pragma once
 
-#include <evenkeel/core/tensor.h>
-
 #include <array>
 #include <cstdint>
+
+#include <evenkeel/core/tensor.h>
 
 namespace evenkeel::ops {
 
@@ -19,13 +19,17 @@ struct PoolOptions {
   bool count_include_pad = true;
 };
 
-// x [N, C, L] or [N, C, H, W], f32 or f64, either layout; y in x's layout. f32 runs through oneDNN,
-// f64 through plain loops. Errors: ShapeError before anything is written.
+// x [N, C, L] or [N, C, H, W], f32 or f64, either layout; y in x's layout. Both types run through
+// the same vectorized loops: pooling is bound by memory, and oneDNN's maximum would lose NaN.
+// Results have the same bits for any number of threads. Errors: ShapeError before anything is
+// written. N = 0 is allowed.
 
-/// O = (I + 2·padding − K) / stride + 1, rounded down.
+/// O = (I + 2·padding − K) / stride + 1, rounded down. Throws ShapeError where the kernel does not
+/// fit or the padding exceeds half the kernel (a window of padding alone has no maximum).
 Shape pool_output_shape(const Shape& x, const PoolOptions& options);
-/// Overwrites y. For max pooling returns what pool_backward needs (where each maximum came from; the
-/// first of equals), for average pooling an undefined tensor. `remember` false returns an undefined
+/// Overwrites y. For max pooling returns what pool_backward needs (i32 of y's shape: the position
+/// in its plane that each maximum came from, the first of equals), for average pooling an undefined
+/// tensor. A window with NaN has the maximum NaN. `remember` false returns an undefined
 /// tensor and may be faster.
 Tensor pool_forward(PoolKind kind, const Tensor& x, const PoolOptions& options, Tensor& y,
                     bool remember = true);

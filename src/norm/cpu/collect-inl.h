@@ -7,6 +7,8 @@
 #define EVENKEEL_NORM_CPU_COLLECT_INL_H_
 #endif
 
+#include <algorithm>
+
 #include "norm/cpu/vec-inl.h"
 #include "norm/scalar.h"
 
@@ -64,6 +66,17 @@ HWY_INLINE void for_each_vector(const float* x, const Cut& cut, const Block& blo
   }
 }
 
+/// The mean rounded to a coarse grid, a fraction of the spread that a few values show: close enough to
+/// centre by, with so few digits that differences of values with few digits stay exact.
+HWY_INLINE VF rounded_centre(F32 d, VF mean, VF spread) {
+  const hn::RebindToUnsigned<F32> du;
+  const VF power = hn::And(spread, hn::BitCast(d, hn::Set(du, 0x7f800000u)));
+  const VF grid = hn::Mul(power, hn::Set(d, 0.25F));
+  const VF steps = hn::Div(mean, grid);
+  const auto useful = hn::Lt(hn::Abs(steps), hn::Set(d, 4194304.0F));  // false for NaN and infinity
+  return hn::IfThenElse(useful, hn::Mul(hn::Round(steps), grid), mean);
+}
+
 inline BlockSums block_sums_first(const float* x, const Cut& cut, const Block& block,
                                   std::int64_t c) {
   const F32 d;
@@ -74,8 +87,14 @@ inline BlockSums block_sums_first(const float* x, const Cut& cut, const Block& b
   for_each_vector(x, cut, block, c,
                   [&](int a, VF v, std::int64_t) { sum[a] = hn::Add(sum[a], v); });
   const VF total = hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
-  const float mean = static_cast<float>(sum_of(d, total) / count);
-  const VF centre = hn::Set(d, mean);
+  // The spread of the first values of the block.
+  const std::int64_t some = std::min(lanes, block.s1 - block.s0);
+  const VF mean = hn::Set(d, static_cast<float>(sum_of(d, total) / count));
+  VF deviation = hn::Abs(hn::Sub(load_part(d, x + cut.offset(block.row0, c) + block.s0, some), mean));
+  deviation = hn::IfThenElseZero(hn::FirstN(d, static_cast<std::size_t>(some)), deviation);
+  const VF spread =
+      hn::Mul(hn::SumOfLanes(d, deviation), hn::Set(d, 1.0F / static_cast<float>(some)));
+  const VF centre = rounded_centre(d, mean, spread);
   VF s1[4] = {zero, zero, zero, zero};
   VF s2[4] = {zero, zero, zero, zero};
   for_each_vector(x, cut, block, c, [&](int a, VF v, std::int64_t valid) {
@@ -89,7 +108,7 @@ inline BlockSums block_sums_first(const float* x, const Cut& cut, const Block& b
   const double rest = sum_of(d, hn::Add(hn::Add(s1[0], s1[1]), hn::Add(s1[2], s1[3])));
   const double squares = sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])));
   if (cut.few() || !squares_in_range(squares)) return sums_in_double(x, cut, block, c);
-  return {static_cast<double>(mean), rest, squares};
+  return {static_cast<double>(hn::GetLane(centre)), rest, squares};
 }
 
 /// Means, Σd and Σd² of one vector column of a channels-last block.
@@ -110,8 +129,15 @@ HWY_INLINE void column_sums(const float* x, const Cut& cut, const Block& block, 
     a3 = hn::Add(a3, load<kWhole>(d, p + (r + 3) * stride, valid));
   }
   for (; r < rows; ++r) a0 = hn::Add(a0, load<kWhole>(d, p + r * stride, valid));
-  const VF centre = hn::Div(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)),
-                            hn::Set(d, static_cast<float>(rows)));
+  const VF average = hn::Div(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)),
+                             hn::Set(d, static_cast<float>(rows)));
+  const std::int64_t some = std::min<std::int64_t>(4, rows);
+  VF spread = zero;
+  for (r = 0; r < some; ++r) {
+    spread = hn::Add(spread, hn::Abs(hn::Sub(load<kWhole>(d, p + r * stride, valid), average)));
+  }
+  const VF centre = rounded_centre(
+      d, average, hn::Mul(spread, hn::Set(d, 1.0F / static_cast<float>(some))));
   VF b0 = zero, b1 = zero, b2 = zero, b3 = zero;
   a0 = a1 = a2 = a3 = zero;
   for (r = 0; r + 4 <= rows; r += 4) {

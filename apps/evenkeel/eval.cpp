@@ -1,0 +1,142 @@
+// evenkeel eval
+
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "loaded_run.h"
+#include "text.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/data/source.h>
+#include <evenkeel/train/evaluate.h>
+
+namespace evenkeel::app {
+namespace {
+
+struct EvalArguments {
+  std::string run;
+  std::string data;  ///< "": the run's own
+  std::string part = "test";
+  std::string mode = "eval";
+  std::int64_t batch_size = 256;
+  int threads = 0;
+  bool json = false;
+};
+
+std::string data_of(const EvalArguments& arguments, const LoadedRun& run) {
+  if (!arguments.data.empty()) return arguments.data;
+  if (run.settings) return run.settings->data;
+  fail<UsageError>(
+      "[eval] '{}' does not say what it was trained on; give --data, such as --data glyphs",
+      arguments.run);
+}
+
+/// The same split as in training, for the run's own data.
+data::Dataset open_part(const std::string& spec, const std::string& part, const LoadedRun& run) {
+  data::SourceOptions options;
+  if (run.settings) {
+    options.seed = run.settings->seed;
+    options.validation = run.settings->validation;
+  }
+  data::Splits splits = data::open_source(spec, options);
+  data::Dataset& dataset = part == "train"        ? splits.train
+                           : part == "validation" ? splits.validation
+                                                  : splits.test;
+  if (dataset.size() == 0) {
+    fail<UsageError>("[eval] '{}' has no {} part; choose another with --part", spec, part);
+  }
+  return std::move(dataset);
+}
+
+void check_fits(const data::Dataset& dataset, const std::string& spec,
+                const model::NetworkOptions& options) {
+  if (!(dataset.sample_shape() == options.input)) {
+    fail<ShapeError>(
+        "[eval] the network takes samples of shape {}, but those of '{}' are {}; give "
+        "data like what it was trained on",
+        options.input.str(), spec, dataset.sample_shape().str());
+  }
+  if (dataset.classes > options.classes) {
+    fail<ShapeError>(
+        "[eval] the network knows {} classes, but '{}' has {}; give data like what it "
+        "was trained on",
+        options.classes, spec, dataset.classes);
+  }
+}
+
+void show_progress(std::int64_t done, std::int64_t total) {
+  fmt::print(stderr, "\r\x1b[K{} of {} samples", grouped(done), grouped(total));
+  if (done >= total) fmt::print(stderr, "\r\x1b[K");
+  std::fflush(stderr);
+}
+
+int run_eval(const EvalArguments& arguments) {
+  use_threads(arguments.threads);
+  LoadedRun run = load(arguments.run);
+  const std::string spec = data_of(arguments, run);
+  const data::Dataset dataset = open_part(spec, arguments.part, run);
+  check_fits(dataset, spec, run.model.options);
+  train::EvalOptions options;
+  options.batch_size = arguments.batch_size;
+  options.layout = run.layout();
+  options.mode = arguments.mode == "train" ? train::EvalMode::train : train::EvalMode::eval;
+  if (::isatty(STDERR_FILENO) != 0) options.progress = show_progress;
+  const train::Evaluation result =
+      train::evaluate(*run.model.network, dataset, run.normalization(), options);
+  if (arguments.json) {
+    print_json(Json{{"accuracy", result.accuracy},
+                    {"loss", result.loss},
+                    {"count", result.count},
+                    {"run", arguments.run},
+                    {"net", run.model.options.net},
+                    {"data", spec},
+                    {"part", arguments.part},
+                    {"mode", arguments.mode},
+                    {"batch_size", arguments.batch_size}});
+    return 0;
+  }
+  Table table({{"", Table::Align::left}, {"", Table::Align::left}});
+  table.add({"network", fmt::format("{}, from {}", run.model.options.net, arguments.run)});
+  table.add(
+      {"data", fmt::format("{}, {} {} samples", spec, grouped(result.count), arguments.part)});
+  table.add({"statistics", arguments.mode == "train"
+                               ? fmt::format("of each batch of {}", arguments.batch_size)
+                               : "running"});
+  table.add({"accuracy", percent(result.accuracy)});
+  table.add({"loss", fmt::format("{:.4f}", result.loss)});
+  print(table.str());
+  return 0;
+}
+
+}  // namespace
+
+Action define_eval(CLI::App& app) {
+  auto arguments = std::make_shared<EvalArguments>();
+  app.add_option("RUN", arguments->run, "a run folder or a .safetensors file of one")
+      ->required()
+      ->option_text(" ");
+  app.add_option("--data", arguments->data, "the data set (the run's own)")->option_text("SPEC");
+  app.add_option("--part", arguments->part, "train, validation or test (test)")
+      ->check(CLI::IsMember({"train", "validation", "test"}))
+      ->option_text("NAME");
+  app.add_option("--mode", arguments->mode,
+                 "eval: normalize with the running statistics; train: with those of each batch "
+                 "(eval)")
+      ->check(CLI::IsMember({"eval", "train"}))
+      ->option_text("NAME");
+  app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
+      ->option_text("N");
+  app.add_option("--threads", arguments->threads, "(one per processor)")->option_text("N");
+  app.add_flag("--json", arguments->json, "print one JSON object");
+  app.footer(
+      "Examples:\n"
+      "  evenkeel eval runs/mlp-glyphs\n"
+      "  evenkeel eval runs/mnist --data mnist:mnist --json\n"
+      "  evenkeel eval runs/mnist --mode train --batch-size 16");
+  return [arguments] { return run_eval(*arguments); };
+}
+
+}  // namespace evenkeel::app

@@ -1,0 +1,183 @@
+// evenkeel inspect
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "command.h"
+#include "loaded_run.h"
+#include "tensor_list.h"
+#include "text.h"
+#include "value_range.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/nn/describe.h>
+#include <evenkeel/nn/layers/batch_norm.h>
+
+namespace evenkeel::app {
+namespace {
+
+struct InspectArguments {
+  std::string path;
+  bool json = false;
+};
+
+/// What a batch norm layer has learned and gathered.
+struct NormState {
+  ValueRange gamma, beta, mean, var;
+  std::int64_t batches = 0;
+  bool affine = false, tracked = false;
+};
+
+NormState state_of(nn::BatchNorm& layer) {
+  NormState state;
+  const nn::StateDict tensors = layer.state_dict();
+  for (const auto& [name, tensor] : tensors) {
+    if (name == "weight") state.gamma = range_of(tensor);
+    if (name == "bias") state.beta = range_of(tensor);
+    if (name == "running_mean") state.mean = range_of(tensor);
+    if (name == "running_var") state.var = range_of(tensor);
+    if (name == "num_batches_tracked") state.batches = static_cast<std::int64_t>(tensor.item());
+  }
+  state.affine = layer.settings().affine;
+  state.tracked = layer.settings().track_running_stats;
+  return state;
+}
+
+std::map<std::string, NormState> norm_states(nn::Module& network) {
+  std::map<std::string, NormState> states;
+  network.visit([&](const std::string& path, nn::Module& module) {
+    if (auto* layer = dynamic_cast<nn::BatchNorm*>(&module)) states[path] = state_of(*layer);
+  });
+  return states;
+}
+
+Shape batch_of_one(const Shape& sample) {
+  std::vector<std::int64_t> dims{1};
+  dims.insert(dims.end(), sample.dims().begin(), sample.dims().end());
+  return Shape(std::span<const std::int64_t>(dims));
+}
+
+/// "Sequential" repeats what its children say.
+bool is_listed(const nn::LayerDescription& layer) {
+  return !layer.path.empty() && !(layer.has_children && layer.type == "Sequential");
+}
+
+std::string layer_table(const std::vector<nn::LayerDescription>& layers) {
+  Table table({{"layer"}, {"type"}, {"output"}, {"parameters", Table::Align::right}, {""}});
+  for (const nn::LayerDescription& layer : layers) {
+    if (!is_listed(layer)) continue;
+    const std::string count =
+        layer.has_children || layer.parameters == 0 ? "" : grouped(layer.parameters);
+    table.add({layer.path, layer.type, layer.output.drop(1).str(), count, layer.note});
+  }
+  return table.str();
+}
+
+std::string norm_table(const std::vector<nn::LayerDescription>& layers,
+                       const std::map<std::string, NormState>& states) {
+  Table table({{"batch norm"},
+               {"γ"},
+               {"β"},
+               {"running mean"},
+               {"running var"},
+               {"batches", Table::Align::right}});
+  for (const nn::LayerDescription& layer : layers) {
+    const auto it = states.find(layer.path);
+    if (it == states.end()) continue;
+    const NormState& state = it->second;
+    const std::string none = "-";
+    table.add(
+        {layer.path, state.affine ? text_of(state.gamma) : none,
+         state.affine ? text_of(state.beta) : none, state.tracked ? text_of(state.mean) : none,
+         state.tracked ? text_of(state.var) : none, state.tracked ? grouped(state.batches) : none});
+  }
+  return table.empty() ? "" : "\n" + table.str();
+}
+
+Json layers_json(const std::vector<nn::LayerDescription>& layers,
+                 const std::map<std::string, NormState>& states) {
+  Json list = Json::array();
+  for (const nn::LayerDescription& layer : layers) {
+    Json entry{{"path", layer.path},
+               {"type", layer.type},
+               {"options", layer.options},
+               {"output", to_json(layer.output.drop(1))},
+               {"parameters", layer.parameters},
+               {"fused", layer.note}};
+    if (const auto it = states.find(layer.path); it != states.end()) {
+      const NormState& state = it->second;
+      if (state.affine) {
+        entry["gamma"] = to_json(state.gamma);
+        entry["beta"] = to_json(state.beta);
+      }
+      if (state.tracked) {
+        entry["running_mean"] = to_json(state.mean);
+        entry["running_var"] = to_json(state.var);
+        entry["batches_tracked"] = state.batches;
+      }
+    }
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+std::string heading(const InspectArguments& arguments, const LoadedRun& run) {
+  const model::NetworkOptions& options = run.model.options;
+  std::string text = fmt::format("{} from {}", options.net, arguments.path);
+  if (run.settings) text += fmt::format(", trained on {}", run.settings->data);
+  return text + fmt::format("\ninput {}, {} classes\n\n", options.input.str(), options.classes);
+}
+
+int inspect_network(const InspectArguments& arguments) {
+  LoadedRun run = load(arguments.path);
+  nn::Module& network = *run.model.network;
+  const auto layers = nn::describe_layers(network, batch_of_one(run.model.options.input));
+  const auto states = norm_states(network);
+  const std::int64_t parameters = network.parameter_count();
+  if (arguments.json) {
+    Json json{{"path", arguments.path},
+              {"net", run.model.options.net},
+              {"input", to_json(run.model.options.input)},
+              {"classes", run.model.options.classes},
+              {"parameters", parameters},
+              {"fused_layers", run.fused_layers}};
+    for (const auto& [key, value] : run.model.metadata) json["metadata"][key] = value;
+    json["layers"] = layers_json(layers, states);
+    print_json(json);
+    return 0;
+  }
+  print(heading(arguments, run) + layer_table(layers) + norm_table(layers, states) +
+        fmt::format("\n{} parameters, {} batch norm layers, {} layers fused into them\n",
+                    grouped(parameters), states.size(), run.fused_layers));
+  return 0;
+}
+
+int run_inspect(const InspectArguments& arguments) {
+  if (holds_only_tensors(arguments.path)) return list_tensors(arguments.path, arguments.json);
+  return inspect_network(arguments);
+}
+
+}  // namespace
+
+Action define_inspect(CLI::App& app) {
+  auto arguments = std::make_shared<InspectArguments>();
+  app.add_option("RUN|FILE", arguments->path,
+                 "a run folder, a .safetensors file, or .npy and .npz arrays")
+      ->required()
+      ->option_text(" ");
+  app.add_flag("--json", arguments->json, "print one JSON object");
+  app.footer(
+      "Of a network: layers, parameters, what was fused, and for each batch norm the\n"
+      "smallest and largest γ, β, running mean and variance. Of another file: its\n"
+      "tensors.\n\n"
+      "Examples:\n"
+      "  evenkeel inspect runs/mlp-glyphs\n"
+      "  evenkeel inspect runs/mlp-glyphs/final.safetensors --json\n"
+      "  evenkeel inspect weights.npz");
+  return [arguments] { return run_inspect(*arguments); };
+}
+
+}  // namespace evenkeel::app

@@ -1,0 +1,46 @@
+#include "loaded_run.h"
+
+#include <fmt/format.h>
+
+#include <evenkeel/core/parallel.h>
+#include <evenkeel/model/network.h>
+#include <evenkeel/nn/fusion.h>
+
+namespace evenkeel::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<train::Settings> settings_beside(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path folder = fs::is_directory(path, ignored) ? path : path.parent_path();
+  if (!fs::is_regular_file(folder / "config.toml", ignored)) return std::nullopt;
+  return train::stored_settings(folder);
+}
+
+}  // namespace
+
+Layout LoadedRun::layout() const {
+  return model::prefers_channels_last(model.options) ? Layout::channels_last
+                                                     : Layout::channels_first;
+}
+
+std::string LoadedRun::class_name(std::int64_t label) const {
+  const auto index = static_cast<std::size_t>(label);
+  const auto& names = model.recipe.class_names;
+  return index < names.size() ? names[index] : fmt::format("{}", label);
+}
+
+LoadedRun load(const fs::path& path) {
+  LoadedRun run;
+  run.model = model::load_run(path);
+  run.settings = settings_beside(path);
+  run.fused_layers = nn::fuse(*run.model.network);
+  return run;
+}
+
+void use_threads(int threads) {
+  if (threads != 0) set_max_threads(threads);
+}
+
+}  // namespace evenkeel::app

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that evenkeel builds with, those that are missing alone.
+# As root, or through sudo. EVENKEEL_NO_INSTALL=1 skips it.
+set -euo pipefail
+
+# package: what it is for
+packages=(
+  "g++:compiler (C++20, OpenMP)"
+  "cmake:build"
+  "ninja-build:build"
+  "pkg-config:finding libraries"
+  "libfmt-dev:text formatting"
+  "libhwy-dev:Highway, SIMD for the normalization kernels"
+  "libdnnl-dev:oneDNN, convolution and matrix products"
+  "libcli11-dev:command line"
+  "libtomlplusplus-dev:TOML config files"
+  "nlohmann-json3-dev:JSON"
+  "libpng-dev:PNG images"
+  "zlib1g-dev:gzip and npz"
+  "libgtest-dev:tests"
+  "librapidcheck-dev:property tests"
+)
+
+if [ "${EVENKEEL_NO_INSTALL:-}" = 1 ]; then
+  exit 0
+fi
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+  echo "setup: no Debian package manager here; install these yourself and set EVENKEEL_NO_INSTALL=1:" >&2
+  printf '  %s\n' "${packages[@]%%:*}" >&2
+  exit 1
+fi
+
+missing=()
+for entry in "${packages[@]}"; do
+  name=${entry%%:*}
+  status=$(dpkg-query -W -f='${Status}' "$name" 2>/dev/null || true)
+  if [ "$status" != "install ok installed" ]; then
+    [ ${#missing[@]} -gt 0 ] || echo "setup: installing Debian packages that are missing:"
+    printf '  %-20s %s\n' "$name" "${entry#*:}"
+    missing+=("$name")
+  fi
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "setup: run this as root, or install sudo, or install the packages above yourself" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { "${as_root[@]}" apt-get update && "${as_root[@]}" apt-get install -y \
+  --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  tail -n 20 "$log" >&2
+  echo "setup: apt-get failed; see the lines above" >&2
+  exit 1
+fi
+echo "setup: done"

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# test.sh [--long] [ctest arguments]: installs what is missing, builds, runs every test.
+# --long adds the slow ones. EVENKEEL_PRESET chooses another preset than release.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=${EVENKEEL_PRESET:-release}
+exclude=(-LE long)
+arguments=()
+for argument in "$@"; do
+  if [ "$argument" = --long ]; then exclude=(); else arguments+=("$argument"); fi
+done
+scripts/setup.sh
+scripts/build.sh "$preset"
+# Threads beyond the processors sleep while they wait: tests run with up to eight.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "${exclude[@]}" \
+  ${arguments[@]+"${arguments[@]}"}

@@ -1,0 +1,232 @@
+#include "train/checkpoint.h"
+
+#include <algorithm>
+#include <map>
+
+#include <evenkeel/core/error.h>
+#include <evenkeel/io/checksum.h>
+#include <evenkeel/io/file.h>
+#include <evenkeel/io/safetensors.h>
+
+namespace evenkeel::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFormatKey = "evenkeel.checkpoint";
+constexpr const char* kFormat = "1";
+constexpr const char* kChecksumKey = "evenkeel.crc32c";
+constexpr std::string_view kNetwork = "network/";
+constexpr std::string_view kOptimizer = "optimizer/";
+constexpr std::string_view kProgress = "progress/";
+constexpr std::int64_t kEpochColumns = 10;
+constexpr std::int64_t kEvaluationColumns = 4;
+
+std::span<const std::byte> bytes_of(const Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.raw()), tensor.bytes()};
+}
+
+/// Over names, types, shapes and bytes, in the order of the names.
+std::string checksum(const io::TensorFile& file) {
+  std::map<std::string, Tensor> sorted;
+  for (const auto& [name, tensor] : file.tensors) sorted[name] = tensor;
+  std::uint32_t crc = 0;
+  for (const auto& [name, tensor] : sorted) {
+    const std::string head =
+        fmt::format("{}\n{} {}\n", name, name_of(tensor.dtype()), tensor.shape().str());
+    crc = io::crc32c(std::as_bytes(std::span(head)), crc);
+    crc = io::crc32c(bytes_of(tensor.to(Layout::channels_first)), crc);
+  }
+  return fmt::format("{:08x}", crc);
+}
+
+template <class T>
+Tensor vector_of(const std::vector<T>& values) {
+  return Tensor::from(std::span<const T>(values), {static_cast<std::int64_t>(values.size())});
+}
+
+std::vector<double> row_of(const EpochRecord& record) {
+  const Evaluation validation = record.validation.value_or(Evaluation{});
+  return {static_cast<double>(record.epoch),
+          static_cast<double>(record.step),
+          record.loss,
+          record.accuracy,
+          validation.loss,
+          validation.accuracy,
+          static_cast<double>(validation.count),
+          record.lr,
+          record.seconds,
+          static_cast<double>(record.skipped)};
+}
+
+EpochRecord record_of(const double* row) {
+  EpochRecord record;
+  record.epoch = static_cast<std::int64_t>(row[0]);
+  record.step = static_cast<std::int64_t>(row[1]);
+  record.loss = row[2];
+  record.accuracy = row[3];
+  const auto count = static_cast<std::int64_t>(row[6]);
+  if (count > 0) record.validation = Evaluation{row[4], row[5], count};
+  record.lr = row[7];
+  record.seconds = row[8];
+  record.skipped = static_cast<std::int64_t>(row[9]);
+  return record;
+}
+
+nn::StateDict pack(const Progress& progress) {
+  std::vector<std::int64_t> integers;
+  std::vector<double> numbers, history, evaluations;
+  Progress::each(progress, [&](const auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, double>) {
+      numbers.push_back(value);
+    } else {
+      integers.push_back(value);
+    }
+  });
+  for (const EpochRecord& record : progress.history) {
+    const std::vector<double> row = row_of(record);
+    history.insert(history.end(), row.begin(), row.end());
+  }
+  for (const auto& [step, evaluation] : progress.evaluations) {
+    for (const double value : {static_cast<double>(step), evaluation.loss, evaluation.accuracy,
+                               static_cast<double>(evaluation.count)}) {
+      evaluations.push_back(value);
+    }
+  }
+  return {{"integers", vector_of(integers)},
+          {"numbers", vector_of(numbers)},
+          {"history", vector_of(history)},
+          {"evaluations", vector_of(evaluations)}};
+}
+
+Tensor require(const nn::StateDict& state, const std::string& name, DType dtype,
+               const std::string& where) {
+  for (const auto& [key, tensor] : state) {
+    if (key == name && tensor.dtype() == dtype && tensor.rank() == 1) return tensor;
+  }
+  fail<IoError>("[checkpoint] '{}' lacks {}{}", where, kProgress, name);
+}
+
+Progress unpack(const nn::StateDict& state, const std::string& where) {
+  const Tensor integers = require(state, "integers", DType::i64, where);
+  const Tensor numbers = require(state, "numbers", DType::f64, where);
+  const Tensor history = require(state, "history", DType::f64, where);
+  const Tensor evaluations = require(state, "evaluations", DType::f64, where);
+  Progress progress;
+  std::int64_t i = 0, d = 0;
+  Progress::each(progress, [&](auto& value) {
+    constexpr bool number = std::is_same_v<std::decay_t<decltype(value)>, double>;
+    const Tensor& source = number ? numbers : integers;
+    std::int64_t& at = number ? d : i;
+    if (at >= source.numel()) fail<IoError>("[checkpoint] '{}' is of another version", where);
+    value = source.data<std::decay_t<decltype(value)>>()[at++];
+  });
+  for (std::int64_t row = 0; row + kEpochColumns <= history.numel(); row += kEpochColumns) {
+    progress.history.push_back(record_of(history.data<double>() + row));
+  }
+  for (std::int64_t row = 0; row + kEvaluationColumns <= evaluations.numel();
+       row += kEvaluationColumns) {
+    const double* const v = evaluations.data<double>() + row;
+    progress.evaluations.push_back(
+        {static_cast<std::int64_t>(v[0]), {v[1], v[2], static_cast<std::int64_t>(v[3])}});
+  }
+  return progress;
+}
+
+void append(io::TensorFile& file, std::string_view prefix, const nn::StateDict& state) {
+  for (const auto& [name, tensor] : state) {
+    file.tensors.emplace_back(std::string(prefix) + name, tensor);
+  }
+}
+
+nn::StateDict part_of(const io::TensorFile& file, std::string_view prefix) {
+  nn::StateDict part;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.starts_with(prefix)) part.emplace_back(name.substr(prefix.size()), tensor);
+  }
+  return part;
+}
+
+std::string text_of(const io::TensorFile& file, const char* key) {
+  const auto it = file.metadata.find(key);
+  return it == file.metadata.end() ? std::string() : it->second;
+}
+
+bool is_checkpoint(const fs::path& path) {
+  return path.filename().string().starts_with("step-") && path.extension() == ".safetensors";
+}
+
+/// What a run that was killed while it saved leaves behind.
+bool is_temporary(const fs::path& path) {
+  return path.filename().string().starts_with(".evenkeel-") && path.extension() == ".tmp";
+}
+
+}  // namespace
+
+void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
+  io::TensorFile file;
+  append(file, kNetwork, checkpoint.network);
+  append(file, kOptimizer, checkpoint.optimizer);
+  append(file, kProgress, pack(checkpoint.progress));
+  file.metadata.emplace(kFormatKey, kFormat);
+  file.metadata.emplace(kChecksumKey, checksum(file));
+  io::write_safetensors(path, file);
+}
+
+Checkpoint read_checkpoint(const fs::path& path) {
+  const io::TensorFile file = io::read_safetensors(path);
+  const std::string where = path.string();
+  if (text_of(file, kFormatKey) != kFormat) {
+    fail<IoError>("[checkpoint] '{}' is not a checkpoint of format {}", where, kFormat);
+  }
+  if (text_of(file, kChecksumKey) != checksum(file)) {
+    fail<IoError>("[checkpoint] '{}' is damaged: its content does not match its checksum", where);
+  }
+  return {part_of(file, kNetwork), part_of(file, kOptimizer),
+          unpack(part_of(file, kProgress), where)};
+}
+
+void CheckpointFolder::prepare() const {
+  io::probe_writable(folder_);
+  std::error_code ignored;
+  std::vector<fs::path> left;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    if (is_temporary(entry.path())) left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) fs::remove(path, ignored);
+}
+
+void CheckpointFolder::write(const Checkpoint& checkpoint) {
+  const fs::path path = folder_ / fmt::format("step-{:010}.safetensors", checkpoint.progress.step);
+  write_checkpoint(path, checkpoint);
+  std::error_code ignored;  // one file too many does no harm
+  std::vector<fs::path> old;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    const fs::path& other = entry.path();
+    if (is_checkpoint(other) && other != path && other != previous_) old.push_back(other);
+  }
+  for (const fs::path& other : old) fs::remove(other, ignored);
+  previous_ = path;
+}
+
+Checkpoint CheckpointFolder::read_newest(const std::function<void(const std::string&)>& warn) {
+  std::vector<fs::path> paths;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    if (is_checkpoint(entry.path())) paths.push_back(entry.path());
+  }
+  std::ranges::sort(paths, std::greater<>());
+  for (const fs::path& path : paths) {
+    try {
+      Checkpoint checkpoint = read_checkpoint(path);
+      previous_ = path;
+      return checkpoint;
+    } catch (const Error& error) {
+      warn(fmt::format("{}; taking the checkpoint before it", error.what()));
+    }
+  }
+  fail<IoError>("[checkpoint] '{}' holds no intact checkpoint; start the run anew with 'replace'",
+                folder_.string());
+}
+
+}  // namespace evenkeel::train

@@ -1,0 +1,44 @@
+// Checkpoints: one file each, checked by a checksum, the last two kept.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "train/progress.h"
+#include <evenkeel/nn/module.h>
+
+namespace evenkeel::train {
+
+struct Checkpoint {
+  nn::StateDict network;  ///< parameters and all buffers
+  nn::StateDict optimizer;
+  Progress progress;
+};
+
+/// Replaces the file as a whole. Throws IoError naming the path and the cause.
+void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
+/// Throws IoError for a file that cannot be read or whose content does not match its checksum.
+Checkpoint read_checkpoint(const std::filesystem::path& path);
+
+/// The checkpoints of one run.
+class CheckpointFolder {
+ public:
+  explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  /// Makes the folder, and clears away what a killed run left half written. Throws IoError.
+  void prepare() const;
+  /// Writes checkpoint "step-<step>" and then removes all others but the one written or read
+  /// before.
+  void write(const Checkpoint& checkpoint);
+  /// The newest intact checkpoint; `warn` hears of the ones passed over. Throws IoError where there
+  /// is none.
+  Checkpoint read_newest(const std::function<void(const std::string&)>& warn);
+
+ private:
+  std::filesystem::path folder_;
+  std::filesystem::path previous_;
+};
+
+}  // namespace evenkeel::train

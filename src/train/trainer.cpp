@@ -1,0 +1,377 @@
+#include <atomic>
+#include <chrono>
+#include <cmath>
+
+#include "train/checkpoint.h"
+#include "train/run_log.h"
+#include "train/run_path.h"
+#include "train/stepper.h"
+#include "train/stop_signal.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/core/parallel.h>
+#include <evenkeel/data/loader.h>
+#include <evenkeel/data/source.h>
+#include <evenkeel/io/file.h>
+#include <evenkeel/model/run_folder.h>
+#include <evenkeel/nn/fusion.h>
+#include <evenkeel/ops/deterministic.h>
+#include <evenkeel/optim/optim.h>
+#include <evenkeel/train/trainer.h>
+
+namespace evenkeel::train {
+namespace {
+
+/// Every so many steps a line goes to the metrics.
+constexpr std::int64_t kLogEvery = 50;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+data::Splits open_data(const Settings& settings) {
+  check(settings);
+  return data::open_source(settings.data,
+                           {.validation = settings.validation, .seed = settings.seed});
+}
+
+data::LoaderOptions loading(const Settings& settings, const Shape& sample,
+                            const data::Normalization& normalization) {
+  data::LoaderOptions options;
+  options.batch_size = settings.batch_size;
+  options.shuffle = true;
+  options.last = data::LastBatch::keep;
+  options.augment.flip = settings.augment.find("flip") != std::string::npos;
+  if (settings.augment.find("crop") != std::string::npos) {
+    options.augment.crop = std::max<std::int64_t>(1, sample[1] / 8);  // 4 of 32 pixels, as usual
+  }
+  options.normalization = normalization;
+  options.layout =
+      settings.layout == "channels_last" ? Layout::channels_last : Layout::channels_first;
+  options.seed = settings.seed;
+  return options;
+}
+
+std::unique_ptr<optim::Optimizer> optimizer_for(nn::Module& network, const Settings& settings) {
+  const optim::GroupOptions groups{.weight_decay = settings.weight_decay.value_or(0),
+                                   .decay_norm = settings.decay_norm};
+  optim::OptimizerOptions options;
+  options.sgd = {.momentum = settings.sgd_momentum, .nesterov = settings.nesterov};
+  return optim::make_optimizer(settings.optimizer, optim::make_groups(network, groups), options);
+}
+
+void check_splits(const data::Splits& splits) {
+  if (splits.train.size() < 2) {
+    fail<UsageError>("[train] expected two training samples or more, got {}; give another data set",
+                     splits.train.size());
+  }
+}
+
+}  // namespace
+
+struct Trainer::Impl {
+  Impl(const Settings& wanted, data::Splits data, Reporter* listener)
+      : splits(std::move(data)), reporter(listener != nullptr ? *listener : silent) {
+    check(wanted);
+    check_splits(splits);
+    settings = resolve(wanted, splits.train.sample_shape());
+    if (settings.threads > 0) set_max_threads(static_cast<int>(settings.threads));
+    ops::set_deterministic(settings.deterministic);
+    options = train::network_options(settings, splits.train.sample_shape(), splits.train.classes);
+    network = model::build_network(options, settings.seed);
+    network->set_needs_input_gradient(false);
+    if (settings.fusion) fused = nn::fuse(*network);
+    normalization = data::measure_normalization(splits.train);
+    optimizer = optimizer_for(*network, settings);
+    stepper =
+        std::make_unique<Stepper>(*network, *optimizer, settings.label_smoothing, settings.clip);
+    loader = std::make_unique<data::Loader>(
+        splits.train, loading(settings, splits.train.sample_shape(), normalization));
+    total_steps = settings.epochs * loader->batches_per_epoch();
+    schedule = std::make_unique<optim::Schedule>(
+        settings.schedule, optim::ScheduleOptions{.lr = *settings.lr,
+                                                  .warmup = settings.warmup,
+                                                  .steps_per_epoch = loader->batches_per_epoch()});
+    progress.seed = static_cast<std::int64_t>(settings.seed);
+  }
+
+  TrainResult run();
+
+  void open_folder();
+  void restore();
+  void announce();
+  void train_epoch();
+  void take_step(const data::Batch& batch);
+  void note_trouble(const StepOutcome& outcome);
+  void evaluate_between();
+  void end_epoch();
+  void judge(const EpochRecord& record);
+  void save_checkpoint();
+  void save_weights(const std::filesystem::path& path,
+                    const std::map<std::string, std::string>& extra);
+  TrainResult finish();
+
+  Evaluation evaluate_on(const data::Dataset& dataset);
+  int stop() const { return requested != 0 ? requested.load() : StopSignal::received(); }
+  bool ended() const { return progress.epoch >= settings.epochs || progress.stopped_early != 0; }
+  void warn(const std::string& text);
+
+  Reporter silent;
+  Settings settings;
+  data::Splits splits;
+  Reporter& reporter;
+  model::NetworkOptions options;
+  std::unique_ptr<nn::Module> network;
+  int fused = 0;
+  data::Normalization normalization;
+  std::unique_ptr<optim::Optimizer> optimizer;
+  std::unique_ptr<Stepper> stepper;
+  std::unique_ptr<data::Loader> loader;
+  std::unique_ptr<optim::Schedule> schedule;
+  std::int64_t total_steps = 0;
+
+  std::optional<model::RunFolder> folder;
+  std::optional<CheckpointFolder> checkpoints;
+  std::unique_ptr<RunLog> log;
+  Progress progress;
+  std::int64_t first_step = 0;  // of this process
+  Clock::time_point started;
+  Clock::time_point resumed_clock;  // since when training time was last counted
+  std::atomic<int> requested{0};
+};
+
+TrainResult Trainer::Impl::run() {
+  open_folder();
+  if (settings.resume) restore();
+  log = std::make_unique<RunLog>(*folder);
+  const StopSignal signals;
+  announce();
+  started = Clock::now();
+  first_step = progress.step;
+  network->train();
+  while (!ended() && stop() == 0) train_epoch();
+  if (!ended()) save_checkpoint();  // interrupted
+  return finish();
+}
+
+void Trainer::Impl::open_folder() {
+  if (settings.resume) {
+    folder = model::RunFolder::open(settings.out);
+    check_same_run(settings, stored_settings(settings.out));
+    io::probe_writable(folder->path());
+  } else {
+    if (settings.out.empty()) settings.out = free_run_path(settings).string();
+    folder = model::RunFolder::create(settings.out, settings.replace);
+  }
+  checkpoints.emplace(folder->checkpoints());
+  checkpoints->prepare();
+  if (!settings.resume) {
+    io::write_file_atomic(folder->config(), std::string_view(model::to_toml(to_config(settings))));
+  }
+}
+
+void Trainer::Impl::restore() {
+  Checkpoint checkpoint =
+      checkpoints->read_newest([this](const std::string& text) { reporter.on_warning(text); });
+  network->load_state_dict(checkpoint.network);
+  optimizer->load_state_dict(checkpoint.optimizer);
+  progress = std::move(checkpoint.progress);
+  // Lines written after the checkpoint will be written again.
+  std::error_code ignored;
+  const auto written = std::filesystem::file_size(folder->metrics(), ignored);
+  const auto kept = static_cast<std::uintmax_t>(progress.metrics_bytes);
+  if (!ignored && written > kept) std::filesystem::resize_file(folder->metrics(), kept, ignored);
+}
+
+void Trainer::Impl::announce() {
+  RunInfo info;
+  info.settings = settings;
+  info.folder = folder->path();
+  info.train_samples = splits.train.size();
+  info.validation_samples = splits.validation.size();
+  info.test_samples = splits.test.size();
+  info.classes = splits.train.classes;
+  info.sample = splits.train.sample_shape();
+  info.parameters = network->parameter_count();
+  info.fused_layers = fused;
+  info.steps_per_epoch = loader->batches_per_epoch();
+  info.total_steps = total_steps;
+  if (settings.resume) info.resumed_at = progress.step;
+  log->start(info);
+  reporter.on_start(info);
+}
+
+void Trainer::Impl::train_epoch() {
+  if (progress.batch == 0) progress.begin_epoch();
+  loader->start(progress.epoch, progress.batch);
+  resumed_clock = Clock::now();
+  data::Batch batch;
+  while (stop() == 0 && loader->next(batch)) take_step(batch);
+  const double spent = seconds_since(resumed_clock);
+  progress.epoch_seconds += spent;
+  progress.seconds += spent;
+  if (progress.batch == loader->batches_per_epoch()) end_epoch();
+}
+
+void Trainer::Impl::take_step(const data::Batch& batch) {
+  const double lr = schedule->lr_at(progress.step, total_steps);
+  const StepOutcome outcome = stepper->step(batch, lr);
+  ++progress.step;
+  ++progress.batch;
+  progress.epoch_lr = lr;
+  progress.samples += batch.size();
+  progress.epoch_samples += batch.size();
+  progress.epoch_correct += outcome.correct;
+  if (std::isfinite(outcome.loss)) {
+    progress.epoch_finite += batch.size();
+    progress.epoch_loss += outcome.loss * static_cast<double>(batch.size());
+  }
+  note_trouble(outcome);
+  if (progress.step % kLogEvery == 0) {
+    log->step(progress.step, progress.epoch + 1, outcome.loss,
+              static_cast<double>(outcome.correct) / static_cast<double>(batch.size()), lr);
+  }
+  reporter.on_step({progress.epoch + 1, progress.step, total_steps, progress.mean_loss(),
+                    progress.accuracy(), lr, seconds_since(started), progress.step - first_step});
+  evaluate_between();
+}
+
+void Trainer::Impl::note_trouble(const StepOutcome& outcome) {
+  progress.skipped_in_a_row = outcome.skipped ? progress.skipped_in_a_row + 1 : 0;
+  if (outcome.trouble.empty()) return;
+  if (outcome.skipped) {
+    ++progress.skipped;
+    ++progress.epoch_skipped;
+  }
+  if (progress.skipped_in_a_row >= kMaxSkipped) {
+    fail<NumericError>(
+        "[train] {} steps in a row were not finite (the last, step {} of epoch {}: {}); lower 'lr' "
+        "(it is {}) or bound the gradient with 'clip', such as 1",
+        kMaxSkipped, progress.step, progress.epoch + 1, outcome.trouble, *settings.lr);
+  }
+  if (progress.epoch_skipped == 1 || !outcome.skipped) {
+    warn(fmt::format("[train] epoch {}, step {}: {}{}", progress.epoch + 1, progress.step,
+                     outcome.trouble,
+                     outcome.skipped ? "; the step is skipped, parameters stay as they were" : ""));
+  }
+}
+
+void Trainer::Impl::evaluate_between() {
+  if (settings.eval_every == 0) return;
+  if (progress.step % settings.eval_every != 0 && progress.step != total_steps) return;
+  const data::Dataset& part = splits.validation.size() > 0 ? splits.validation : splits.test;
+  if (part.size() == 0) return;
+  const auto before = Clock::now();
+  progress.evaluations.push_back({progress.step, evaluate_on(part)});
+  log->evaluation(progress.evaluations.back());
+  reporter.on_evaluation(progress.evaluations.back());
+  resumed_clock += Clock::now() - before;  // not training time
+}
+
+void Trainer::Impl::end_epoch() {
+  EpochRecord record;
+  record.epoch = progress.epoch + 1;
+  record.step = progress.step;
+  record.loss = progress.mean_loss();
+  record.accuracy = progress.accuracy();
+  record.lr = progress.epoch_lr;
+  record.seconds = progress.epoch_seconds;
+  record.skipped = progress.epoch_skipped;
+  if (splits.validation.size() > 0) record.validation = evaluate_on(splits.validation);
+  judge(record);
+  progress.history.push_back(record);
+  ++progress.epoch;
+  progress.batch = 0;
+  log->epoch(record, *network);
+  reporter.on_epoch(record);
+  const std::int64_t every = settings.checkpoint_every;
+  if (every > 0 && (progress.epoch % every == 0 || ended())) save_checkpoint();
+}
+
+void Trainer::Impl::judge(const EpochRecord& record) {
+  if (!record.validation) return;
+  if (progress.best_epoch == 0 || record.validation->accuracy > progress.best_accuracy) {
+    progress.best_epoch = record.epoch;
+    progress.best_accuracy = record.validation->accuracy;
+    save_weights(folder->best(), {{"epoch", fmt::format("{}", record.epoch)}});
+  }
+  const bool enough =
+      settings.patience > 0 && record.epoch - progress.best_epoch >= settings.patience;
+  if (enough) progress.stopped_early = 1;
+}
+
+void Trainer::Impl::save_checkpoint() {
+  std::error_code ignored;
+  const auto written = std::filesystem::file_size(folder->metrics(), ignored);
+  progress.metrics_bytes = ignored ? 0 : static_cast<std::int64_t>(written);
+  checkpoints->write({network->state_dict(), optimizer->state_dict(), progress});
+}
+
+void Trainer::Impl::save_weights(const std::filesystem::path& path,
+                                 const std::map<std::string, std::string>& extra) {
+  const model::InputRecipe recipe{normalization.mean, normalization.stddev,
+                                  splits.train.class_names};
+  model::save_network(path, *network, options, recipe, extra);
+}
+
+TrainResult Trainer::Impl::finish() {
+  TrainResult result;
+  result.folder = folder->path();
+  result.finished = ended();
+  result.stopped_early = progress.stopped_early != 0;
+  result.signal = stop();
+  result.steps = progress.step;
+  result.skipped = progress.skipped;
+  result.seconds = progress.seconds;
+  result.samples_per_second =
+      progress.seconds > 0 ? static_cast<double>(progress.samples) / progress.seconds : 0;
+  result.history = progress.history;
+  result.evaluations = progress.evaluations;
+  result.best_epoch = progress.best_epoch;
+  result.best_accuracy = progress.best_accuracy;
+  if (result.finished) {
+    std::map<std::string, std::string> extra{{"step", fmt::format("{}", progress.step)}};
+    if (splits.test.size() > 0) {
+      result.test = evaluate_on(splits.test);
+      extra["test_accuracy"] = fmt::format("{}", result.test->accuracy);
+    }
+    save_weights(folder->weights(), extra);
+  }
+  log->end(result);
+  reporter.on_end(result);
+  return result;
+}
+
+Evaluation Trainer::Impl::evaluate_on(const data::Dataset& dataset) {
+  return evaluate(*network, dataset, normalization,
+                  {.layout = loader->options().layout, .progress = {}});
+}
+
+void Trainer::Impl::warn(const std::string& text) {
+  log->warning(text);
+  reporter.on_warning(text);
+}
+
+Trainer::Trainer(const Settings& settings, Reporter* reporter)
+    : impl_(std::make_unique<Impl>(settings, open_data(settings), reporter)) {}
+
+Trainer::Trainer(const Settings& settings, data::Splits splits, Reporter* reporter)
+    : impl_(std::make_unique<Impl>(settings, std::move(splits), reporter)) {}
+
+Trainer::~Trainer() = default;
+
+TrainResult Trainer::run() {
+  if (impl_->folder) fail<StateError>("[train] run() was called before; make another Trainer");
+  return impl_->run();
+}
+
+void Trainer::request_stop(int signal) { impl_->requested = signal; }
+
+const Settings& Trainer::settings() const { return impl_->settings; }
+nn::Module& Trainer::network() { return *impl_->network; }
+const model::NetworkOptions& Trainer::network_options() const { return impl_->options; }
+const data::Splits& Trainer::splits() const { return impl_->splits; }
+const data::Normalization& Trainer::normalization() const { return impl_->normalization; }
+
+}  // namespace evenkeel::train
