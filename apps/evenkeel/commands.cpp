@@ -4,11 +4,11 @@ namespace evenkeel::app {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
-      {"train", "train a network and write a run folder", define_train},
-      {"eval", "measure a trained network on a data set", define_eval},
-      {"predict", "classify images or rows with a trained network", define_predict},
-      {"inspect", "list the layers of a network and what they hold", define_inspect},
-      {"info", "show the version, the processor and what was chosen for it", define_info},
+      {"train", "Train a network and write a run folder", define_train},
+      {"eval", "Measure a trained network on a data set", define_eval},
+      {"predict", "Classify images or rows with a trained network", define_predict},
+      {"inspect", "List the layers of a network and what they hold", define_inspect},
+      {"info", "Show the version, the processor and the kernels chosen", define_info},
   };
   return table;
 }

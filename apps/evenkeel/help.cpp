@@ -40,7 +40,22 @@ std::string extras_message(const CLI::App& app) {
 
 }  // namespace
 
-HelpFormatter::HelpFormatter() { column_width(kColumn); }
+HelpFormatter::HelpFormatter() {
+  column_width(kColumn);
+  label("Positionals", "Arguments");
+  label("SUBCOMMAND", "COMMAND");
+}
+
+std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
+                                     CLI::AppFormatMode mode) const {
+  std::string text = make_usage(app, std::move(name)) + "\n" + make_description(app) +
+                     make_positionals(app) + "\n" + make_groups(app, mode) +
+                     make_subcommands(app, mode) + "\n" + make_footer(app);
+  for (std::size_t at = text.find("\n\n\n"); at != std::string::npos; at = text.find("\n\n\n")) {
+    text.erase(at, 1);  // the base class separates groups by more than one empty line
+  }
+  return text;
+}
 
 std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positional) const {
   const std::string name =

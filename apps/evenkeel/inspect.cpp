@@ -78,12 +78,8 @@ std::string layer_table(const std::vector<nn::LayerDescription>& layers) {
 
 std::string norm_table(const std::vector<nn::LayerDescription>& layers,
                        const std::map<std::string, NormState>& states) {
-  Table table({{"batch norm"},
-               {"γ"},
-               {"β"},
-               {"running mean"},
-               {"running var"},
-               {"batches", Table::Align::right}});
+  Table table(
+      {{"batch norm"}, {"γ"}, {"β"}, {"mean"}, {"variance"}, {"batches", Table::Align::right}});
   for (const nn::LayerDescription& layer : layers) {
     const auto it = states.find(layer.path);
     if (it == states.end()) continue;
@@ -171,8 +167,8 @@ Action define_inspect(CLI::App& app) {
   app.add_flag("--json", arguments->json, "print one JSON object");
   app.footer(
       "Of a network: layers, parameters, what was fused, and for each batch norm the\n"
-      "smallest and largest γ, β, running mean and variance. Of another file: its\n"
-      "tensors.\n\n"
+      "smallest and largest γ, β, running mean and running variance, and the batches\n"
+      "that went into those. Of another file: its tensors.\n\n"
       "Examples:\n"
       "  evenkeel inspect runs/mlp-glyphs\n"
       "  evenkeel inspect runs/mlp-glyphs/final.safetensors --json\n"

@@ -20,7 +20,7 @@ std::string grouped(std::int64_t value) {
   const std::size_t first = value < 0 ? 1 : 0;
   for (std::size_t i = digits.size(); i > first + 3;) {
     i -= 3;
-    digits.insert(i, ",");
+    digits.insert(i, 1, ',');
   }
   return digits;
 }
@@ -31,7 +31,7 @@ std::string brief(double value) {
   if (value == 0) return "0";
   const double size = std::abs(value);
   if (!std::isfinite(value) || size < 1e-3 || size >= 1e5) return fmt::format("{:.1e}", value);
-  const int decimals = size < 10 ? 3 : size < 100 ? 2 : size < 1000 ? 1 : 0;
+  const int decimals = size < 1 ? 3 : size < 10 ? 2 : size < 100 ? 1 : 0;
   return fmt::format("{:.{}f}", value, decimals);
 }
 
@@ -96,6 +96,21 @@ std::string Table::str(std::size_t indent) const {
   };
   if (std::ranges::any_of(titles, [](const auto& title) { return !title.empty(); })) write(titles);
   for (const auto& row : rows_) write(row);
+  return text;
+}
+
+std::string definitions(const std::vector<std::pair<std::string, std::string>>& entries) {
+  constexpr std::size_t kWidth = 80;
+  std::size_t column = 0;
+  for (const auto& [term, meaning] : entries) column = std::max(column, width_of(term) + 4);
+  std::string text;
+  for (const auto& [term, meaning] : entries) {
+    std::string line = "  " + term;
+    for (const std::string& part : wrapped(meaning, kWidth - column)) {
+      text += line + std::string(column - width_of(line), ' ') + part + "\n";
+      line.clear();
+    }
+  }
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -48,6 +49,9 @@ class Table {
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };
+
+/// Indented terms with their meanings beside them, wrapped to the width of a terminal.
+std::string definitions(const std::vector<std::pair<std::string, std::string>>& entries);
 
 Json to_json(const Shape& shape);
 

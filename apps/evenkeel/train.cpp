@@ -121,11 +121,12 @@ int run_train(const TrainArguments& arguments) {
 }
 
 std::string footer() {
-  Table nets({{"", Table::Align::left}, {"", Table::Align::left}});
-  for (const model::NetworkInfo& net : model::networks()) nets.add({net.name, net.help});
-  nets.add({"config", "the [[layer]] list of CONFIG"});
-  Table sources({{"", Table::Align::left}, {"", Table::Align::left}});
-  for (const data::SourceInfo& source : data::sources()) sources.add({source.pattern, source.help});
+  std::vector<std::pair<std::string, std::string>> nets, sources;
+  for (const model::NetworkInfo& net : model::networks()) nets.emplace_back(net.name, net.help);
+  nets.emplace_back("config", "the [[layer]] list of CONFIG");
+  for (const data::SourceInfo& source : data::sources()) {
+    sources.emplace_back(source.pattern, source.help);
+  }
   return fmt::format(
       "A CONFIG file is TOML; its keys are the flags' names (batch_size = 128). Flags\n"
       "go before the file, the file before the defaults, which stand in parentheses.\n\n"
@@ -137,7 +138,7 @@ std::string footer() {
       "  evenkeel train --net resnet20 --data cifar10:cifar --epochs 10\n"
       "  evenkeel train my.toml --placement after\n"
       "  evenkeel train --out runs/mnist --resume",
-      nets.str(2), sources.str(2));
+      definitions(nets), definitions(sources));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ struct Group {
 
 const std::vector<Group>& groups() {
   static const std::vector<Group> table = {
-      {"What", {"net", "data", "out", "epochs", "batch_size", "seed"}},
+      {"Network and data", {"net", "data", "out", "epochs", "batch_size", "seed"}},
       {"Normalization", {"norm", "placement", "eps", "momentum", "decay"}},
       {"Optimization",
        {"optimizer", "lr", "schedule", "warmup", "weight_decay", "decay_norm", "sgd_momentum",
@@ -40,6 +40,7 @@ std::string group_of(const std::string& key) {
 
 std::string placeholder(const train::SettingField& field) {
   if (field.key == "out") return "RUN";
+  if (field.key == "data") return "SPEC";
   switch (field.kind) {
     case train::SettingKind::integer:
       return "N";
@@ -54,11 +55,7 @@ std::string placeholder(const train::SettingField& field) {
 
 /// "the network (mlp)": what it is, and what holds without the flag.
 std::string help_of(const train::SettingField& field) {
-  const OptionValue value = field.get(train::Settings());
-  if (const bool* on = std::get_if<bool>(&value)) {
-    return *on ? fmt::format("{} (on)", field.help) : field.help;
-  }
-  const std::string text = to_string(value);
+  const std::string text = to_string(field.get(train::Settings()));
   return text.empty() ? field.help : fmt::format("{} ({})", field.help, text);
 }
 
@@ -73,34 +70,44 @@ std::vector<std::string> ordered_keys() {
 
 }  // namespace
 
+/// The help shows the one that changes something.
+void TrainFlags::add_switch(CLI::App& app, const train::SettingField& field) {
+  const std::string flag = train::flag_of(field);
+  const std::string negation = "do not " + field.help;
+  const bool on = std::get<bool>(field.get(train::Settings()));
+  const std::string group = group_of(field.key);
+  Given& given = given_[field.key];
+  given.option = app.add_flag(flag)->description(field.help)->group(on ? "" : group);
+  given.no_option =
+      app.add_flag("--no-" + flag.substr(2))->description(negation)->group(on ? group : "");
+}
+
+void TrainFlags::add_text(CLI::App& app, const train::SettingField& field) {
+  CLI::Option* option = app.add_option(train::flag_of(field), texts_[field.key], help_of(field));
+  option->option_text(placeholder(field))
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->group(group_of(field.key));
+  given_[field.key].option = option;
+}
+
 void TrainFlags::add_to(CLI::App& app) {
   for (const std::string& key : ordered_keys()) {
     const train::SettingField& field = train::find_setting(key);
-    const std::string flag = train::flag_of(field);
-    CLI::Option* option = nullptr;
     if (field.kind == train::SettingKind::flag) {
-      // --fusion and --no-fusion; the help shows the one that changes something.
-      const bool on = std::get<bool>(field.get(train::Settings()));
-      const std::string no = "--no-" + flag.substr(2);
-      option = app.add_flag(fmt::format("{},!{}", flag, no), switches_[key], help_of(field));
-      option->option_text(" ");
-      if (on) option->description(help_of(field) + "; " + no + " switches it off");
+      add_switch(app, field);
     } else {
-      option = app.add_option(flag, texts_[key], help_of(field))->option_text(placeholder(field));
+      add_text(app, field);
     }
-    option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)->group(group_of(key));
-    options_[key] = option;
   }
 }
 
 void TrainFlags::apply(train::Settings& settings) const {
-  for (const auto& [key, option] : options_) {
-    if (option->count() == 0) continue;
-    const auto text = texts_.find(key);
-    if (text != texts_.end()) {
-      train::set_from_text(settings, key, text->second);
-    } else {
-      train::set_from_text(settings, key, switches_.at(key) ? "true" : "false");
+  for (const auto& [key, given] : given_) {
+    if (given.no_option != nullptr && given.no_option->count() > 0) {
+      train::set_from_text(settings, key, "false");
+    } else if (given.option->count() > 0) {
+      const auto text = texts_.find(key);
+      train::set_from_text(settings, key, text == texts_.end() ? "true" : text->second);
     }
   }
 }

@@ -18,9 +18,16 @@ class TrainFlags {
   void apply(train::Settings& settings) const;
 
  private:
+  /// A flag of the kind on or off is two: --fusion and --no-fusion.
+  struct Given {
+    const CLI::Option* option = nullptr;
+    const CLI::Option* no_option = nullptr;
+  };
+  void add_switch(CLI::App& app, const train::SettingField& field);
+  void add_text(CLI::App& app, const train::SettingField& field);
+
   std::map<std::string, std::string> texts_;  // by key
-  std::map<std::string, bool> switches_;
-  std::map<std::string, const CLI::Option*> options_;
+  std::map<std::string, Given> given_;
 };
 
 }  // namespace evenkeel::app

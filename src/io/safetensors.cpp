@@ -13,6 +13,7 @@ namespace {
 
 // The limit of the format's reference implementation.
 constexpr std::uint64_t kMaxHeader = 100'000'000;
+constexpr std::uint64_t kLengthSize = 8;
 
 struct StoredType {
   std::string_view name;
@@ -109,27 +110,26 @@ Tensor read_tensor(const Planned& planned, const InputFile& file, std::uint64_t 
   return tensor;
 }
 
-std::string read_header(const InputFile& file) {
+std::uint64_t read_header_length(const InputFile& file) {
   const Origin& origin = file.origin();
-  if (file.size() < 8) {
+  if (file.size() < kLengthSize) {
     origin.refuse("expected at least 8 bytes of header length, got {}", file.size());
   }
-  std::array<std::byte, 8> length_bytes;
-  file.read_at(0, length_bytes);
-  const auto length = load_le<std::uint64_t>(length_bytes.data());
-  if (length > file.size() - 8 || length > kMaxHeader) {
-    origin.refuse("expected a header of at most {} bytes, got a header length of {}",
-                  std::min(file.size() - 8, kMaxHeader), length);
+  std::array<std::byte, kLengthSize> bytes;
+  file.read_at(0, bytes);
+  const auto length = load_le<std::uint64_t>(bytes.data());
+  const std::uint64_t most = std::min(file.size() - kLengthSize, kMaxHeader);
+  if (length > most) {
+    origin.refuse("expected a header of at most {} bytes, got a header length of {}", most, length);
   }
-  std::string text(static_cast<std::size_t>(length), '\0');
-  file.read_at(8, std::as_writable_bytes(std::span<char>(text)));
-  return text;
+  return length;
 }
 
 TensorFile read_checked(const InputFile& file) {
-  const std::string text = read_header(file);
+  const std::uint64_t length = read_header_length(file);
+  FileSource text(file, kLengthSize, length);
   SafetensorsHeader header = parse_safetensors_header(text, file.origin());
-  const std::uint64_t data_begin = 8 + text.size();
+  const std::uint64_t data_begin = kLengthSize + length;
   TensorFile result;
   for (const Planned& p : plan(header, file.size() - data_begin, file.origin())) {
     const std::string& name = p.entry->name;

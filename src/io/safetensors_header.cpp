@@ -1,5 +1,7 @@
 #include "io/safetensors_header.h"
 
+#include <array>
+#include <iterator>
 #include <unordered_set>
 
 #include <fmt/ranges.h>
@@ -187,6 +189,58 @@ class HeaderHandler : public nlohmann::json_sax<json> {
   bool seen_offsets_ = false;
 };
 
+/// The characters of a source, fetched in chunks.
+class HeaderText {
+ public:
+  HeaderText(Source& source, const Origin& origin) : source_(source), origin_(origin) {}
+
+  bool at_end() {
+    if (next_ == count_) {
+      count_ = source_.read(std::as_writable_bytes(std::span<char>(buffer_)));
+      next_ = 0;
+    }
+    return count_ == 0;
+  }
+  char peek() const {
+    // The parser takes a zero byte for the end, and would not see what lies behind it.
+    if (buffer_[next_] == '\0') {
+      origin_.refuse("expected a JSON header, got a zero byte at byte {} of it", position_);
+    }
+    return buffer_[next_];
+  }
+  void advance() {
+    ++next_;
+    ++position_;
+  }
+
+ private:
+  Source& source_;
+  const Origin& origin_;
+  std::array<char, 16 * 1024> buffer_{};
+  std::size_t next_ = 0;
+  std::size_t count_ = 0;
+  std::uint64_t position_ = 0;
+};
+
+/// An input iterator over a HeaderText; without one, the end of any.
+struct TextIterator {
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = char;
+
+  HeaderText* text = nullptr;
+
+  bool at_end() const { return text == nullptr || text->at_end(); }
+  char operator*() const { return text->peek(); }
+  TextIterator& operator++() {
+    text->advance();
+    return *this;
+  }
+  bool operator==(const TextIterator& other) const { return at_end() == other.at_end(); }
+};
+
 std::string json_text(const std::string& text, std::string_view what, const Origin& origin) {
   try {
     return json(text).dump();
@@ -197,17 +251,14 @@ std::string json_text(const std::string& text, std::string_view what, const Orig
 
 }  // namespace
 
-SafetensorsHeader parse_safetensors_header(std::string_view text, const Origin& origin) {
-  if (text.empty() || text.front() != '{') {
-    origin.refuse("expected a header that begins with '{{', got {}", quote(text.substr(0, 1)));
-  }
-  // The parser takes a zero byte for the end, and would not see what lies behind it.
-  if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
-    origin.refuse("expected a JSON header, got a zero byte at byte {} of it", zero);
+SafetensorsHeader parse_safetensors_header(Source& json_source, const Origin& origin) {
+  HeaderText text(json_source, origin);
+  if (text.at_end() || text.peek() != '{') {
+    origin.refuse("expected a header that begins with '{{', got something else");
   }
   SafetensorsHeader header;
   HeaderHandler handler(header, origin);
-  json::sax_parse(text, &handler);
+  json::sax_parse(TextIterator{&text}, TextIterator{}, &handler);
   return header;
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "io/origin.h"
+#include "io/source.h"
 #include <evenkeel/io/safetensors.h>
 
 namespace evenkeel::io {
@@ -24,7 +24,9 @@ struct SafetensorsHeader {
 };
 
 /// Refuses what is not JSON, not of the format's form, nested deeper than it, or named twice.
-SafetensorsHeader parse_safetensors_header(std::string_view json, const Origin& origin);
+/// Reads `json` piece by piece and stops at the first fault, so that what a hostile header is too
+/// long for is never held.
+SafetensorsHeader parse_safetensors_header(Source& json, const Origin& origin);
 
 /// The header as text, padded with spaces so that the data begins at a multiple of 8 bytes.
 std::string make_safetensors_header(const SafetensorsHeader& header, const Origin& origin);

@@ -209,12 +209,14 @@ void CheckpointFolder::write(const Checkpoint& checkpoint) {
   previous_ = path;
 }
 
-Checkpoint CheckpointFolder::read_newest(const std::function<void(const std::string&)>& warn) {
+std::optional<Checkpoint> CheckpointFolder::read_newest(
+    const std::function<void(const std::string&)>& warn) {
   std::vector<fs::path> paths;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
     if (is_checkpoint(entry.path())) paths.push_back(entry.path());
   }
+  if (paths.empty()) return std::nullopt;
   std::ranges::sort(paths, std::greater<>());
   for (const fs::path& path : paths) {
     try {

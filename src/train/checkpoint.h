@@ -32,9 +32,9 @@ class CheckpointFolder {
   /// Writes checkpoint "step-<step>" and then removes all others but the one written or read
   /// before.
   void write(const Checkpoint& checkpoint);
-  /// The newest intact checkpoint; `warn` hears of the ones passed over. Throws IoError where there
-  /// is none.
-  Checkpoint read_newest(const std::function<void(const std::string&)>& warn);
+  /// The newest intact checkpoint; `warn` hears of the ones passed over. Empty where none was
+  /// written yet. Throws IoError where there are some and none is intact.
+  std::optional<Checkpoint> read_newest(const std::function<void(const std::string&)>& warn);
 
  private:
   std::filesystem::path folder_;

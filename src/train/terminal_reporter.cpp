@@ -20,6 +20,14 @@ std::string clock_text(double seconds) {
   return fmt::format("{}:{:02}", minutes, total % 60);
 }
 
+/// A path as one would type it.
+std::string shell_word(const std::string& path) {
+  if (path.find_first_of(" \t\n'\"\\$`&;()<>|*?[]~#!{}") == std::string::npos) return path;
+  std::string quoted = "'";
+  for (const char c : path) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
 std::string bar_text(double part, std::size_t width) {
   const auto full = static_cast<std::size_t>(part * static_cast<double>(width));
   return std::string(std::min(full, width), '=') + std::string(width - std::min(full, width), ' ');
@@ -89,7 +97,7 @@ void TerminalReporter::on_epoch(const EpochRecord& record) {
 void TerminalReporter::on_end(const TrainResult& result) {
   if (!result.finished) {
     print(fmt::format("interrupted after step {}; go on with: evenkeel train --out {} --resume",
-                      result.steps, result.folder.string()));
+                      result.steps, shell_word(result.folder.string())));
     return;
   }
   if (result.stopped_early) {

@@ -77,7 +77,7 @@ struct Trainer::Impl {
     check_splits(splits);
     settings = resolve(wanted, splits.train.sample_shape());
     if (settings.threads > 0) set_max_threads(static_cast<int>(settings.threads));
-    ops::set_deterministic(settings.deterministic);
+    if (settings.deterministic) ops::set_deterministic(true);
     options = train::network_options(settings, splits.train.sample_shape(), splits.train.classes);
     network = model::build_network(options, settings.seed);
     network->set_needs_input_gradient(false);
@@ -167,16 +167,23 @@ void Trainer::Impl::open_folder() {
   checkpoints.emplace(folder->checkpoints());
   checkpoints->prepare();
   if (!settings.resume) {
-    io::write_file_atomic(folder->config(), std::string_view(model::to_toml(to_config(settings))));
+    Settings stored = settings;
+    stored.replace = false;  // whoever starts another run from this file must ask for it again
+    io::write_file_atomic(folder->config(), std::string_view(model::to_toml(to_config(stored))));
   }
 }
 
 void Trainer::Impl::restore() {
-  Checkpoint checkpoint =
+  auto checkpoint =
       checkpoints->read_newest([this](const std::string& text) { reporter.on_warning(text); });
-  network->load_state_dict(checkpoint.network);
-  optimizer->load_state_dict(checkpoint.optimizer);
-  progress = std::move(checkpoint.progress);
+  if (checkpoint) {
+    network->load_state_dict(checkpoint->network);
+    optimizer->load_state_dict(checkpoint->optimizer);
+    progress = std::move(checkpoint->progress);
+  } else {
+    reporter.on_warning(fmt::format(
+        "[train] '{}' has no checkpoint yet; starting from the beginning", settings.out));
+  }
   // Lines written after the checkpoint will be written again.
   std::error_code ignored;
   const auto written = std::filesystem::file_size(folder->metrics(), ignored);

@@ -226,6 +226,17 @@ TEST_F(Safetensors, lengths_that_lie_are_refused_before_memory_is_taken) {
   }
 }
 
+TEST_F(Safetensors, a_refused_file_has_taken_no_memory_for_tensors) {
+  reset_peak_memory();
+  const std::size_t before = memory_stats().peak;
+  const std::string data(1 << 16, 'x');
+  refusal(R"({"a":{"dtype":"U8","shape":[65536],"data_offsets":[0,65536]},)"
+          R"("b":{"dtype":"U8","shape":[65536],"data_offsets":[0,65536]}})",
+          data);
+  refusal(R"({"a":{"dtype":"U8","shape":[65535],"data_offsets":[0,65535]}})", data);
+  EXPECT_EQ(memory_stats().peak, before);
+}
+
 TEST_F(Safetensors, every_prefix_of_a_file_is_refused) {
   TensorFile content;
   content.tensors = {{"a", Tensor::zeros({5})}, {"b", Tensor::zeros({3}, DType::f64)}};

@@ -41,7 +41,9 @@ TEST(TerminalReporter, AlignsItsColumns) {
     std::string line;
     while (std::getline(lines, line)) {
       if (line.find("epoch ") != std::string::npos) width = line.size();
-      if (std::regex_search(line, std::regex("^ +[123]/3 "))) EXPECT_EQ(line.size(), width);
+      if (std::regex_search(line, std::regex("^ +[123]/3 "))) {
+        EXPECT_EQ(line.size(), width);
+      }
     }
     EXPECT_GT(width, 0U);
   }
@@ -51,11 +53,11 @@ TEST(TerminalReporter, TellsHowToGoOnAfterAnInterruption) {
   const TemporaryFolder folder;
   std::FILE* const file = std::fopen((folder / "printed").c_str(), "w");
   TerminalReporter reporter(file, file);
-  Trainer trainer(tiny_settings(folder / "run"), tiny_splits(), &reporter);
+  Trainer trainer(tiny_settings(folder / "my run"), tiny_splits(), &reporter);
   trainer.request_stop();
   trainer.run();
   std::fclose(file);
-  EXPECT_TRUE(contains(read_text(folder / "printed"), "--resume"));
+  EXPECT_TRUE(contains(read_text(folder / "printed"), "my run' --resume"));
 }
 
 }  // namespace

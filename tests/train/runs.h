@@ -59,6 +59,7 @@ inline train::Settings tiny_settings(const std::filesystem::path& out) {
   settings.epochs = 3;
   settings.batch_size = 32;
   settings.dropout = 0.2;
+  settings.threads = 1;
   settings.out = out.string();
   return settings;
 }

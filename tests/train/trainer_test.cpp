@@ -134,7 +134,7 @@ TEST(Trainer, ShowsEveryStepToTheReporter) {
   RecordingReporter reporter;
   Trainer(tiny_settings(folder / "run"), tiny_splits(), &reporter).run();
   EXPECT_EQ(reporter.start.total_steps, 30);
-  EXPECT_EQ(reporter.start.parameters, 784 * 256 + 256 + 512 + 256 * 128 + 128 + 256 + 1290);
+  EXPECT_EQ(reporter.start.parameters, 784 * 256 + 512 + 256 * 128 + 256 + 1290);
   ASSERT_EQ(reporter.steps.size(), 30U);
   EXPECT_EQ(reporter.steps.back().step, 30);
   EXPECT_EQ(reporter.steps.back().epoch, 3);

@@ -1,0 +1,211 @@
+// Each command does its work.
+
+#include "cli/command.h"
+#include <evenkeel/core/tensor.h>
+#include <evenkeel/io/image.h>
+#include <evenkeel/io/npy.h>
+
+namespace evenkeel {
+namespace {
+
+using nlohmann::json;
+
+class Command : public testing::CommandLine {};
+
+TEST_F(Command, EveryCommandHasHelpWithExamples) {
+  for (const char* name : {"train", "eval", "predict", "inspect", "info"}) {
+    const testing::Outcome outcome = run({name, "--help"});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.err, "");
+    EXPECT_NE(outcome.out.find(std::string("Usage: evenkeel ") + name), std::string::npos);
+    EXPECT_NE(outcome.out.find("Examples:\n  evenkeel"), std::string::npos);
+    EXPECT_NE(outcome.out.find("--json"), std::string::npos);
+  }
+}
+
+TEST_F(Command, HelpFitsATerminal) {
+  for (const char* name : {"train", "eval", "predict", "inspect", "info"}) {
+    std::istringstream lines(run({name, "--help"}).out);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 82U) << line;
+  }
+}
+
+TEST_F(Command, VersionIsPrinted) {
+  const testing::Outcome outcome = run({"--version"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.out.rfind("evenkeel ", 0), 0U);
+}
+
+TEST_F(Command, TrainWritesARunAndSaysWhatIsNext) {
+  const testing::Outcome outcome =
+      run({"train", "--data", "glyphs:train=320,test=100", "--epochs", "1", "--out", "a run"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("test accuracy"), std::string::npos);
+  EXPECT_NE(outcome.out.find("evenkeel eval 'a run'"), std::string::npos);
+  EXPECT_EQ(outcome.out.find('\r'), std::string::npos);
+  EXPECT_EQ(outcome.err, "");
+  for (const char* name : {"config.toml", "metrics.jsonl", "final.safetensors"}) {
+    EXPECT_TRUE(std::filesystem::is_regular_file(folder() / "a run" / name)) << name;
+  }
+}
+
+TEST_F(Command, FlagsGoBeforeTheConfigFile) {
+  testing::write_text(folder() / "a b.toml",
+                      "data = \"glyphs:train=320,test=100\"\nepochs = 2\nseed = 5\n");
+  const json result = run_json({"train", "a b.toml", "--epochs", "1", "--json", "--out", "a run"});
+  EXPECT_EQ(result["epochs"].size(), 1U);
+  EXPECT_EQ(result["seed"], 5);
+  EXPECT_EQ(result["net"], "mlp");
+}
+
+TEST_F(Command, TrainBuildsTheLayersOfAConfigFile) {
+  testing::write_text(folder() / "net.toml", R"(
+    data = "glyphs:train=320,test=100"
+    epochs = 1
+    [[layer]]
+    type = "Flatten"
+    [[layer]]
+    type = "Linear"
+    in_features = 784
+    out_features = 16
+    [[layer]]
+    type = "BatchNorm1d"
+    num_features = 16
+    [[layer]]
+    type = "ReLU"
+    [[layer]]
+    type = "Linear"
+    in_features = 16
+    out_features = 10
+  )");
+  const json result = run_json({"train", "net.toml", "--json", "--out", "a run"});
+  EXPECT_EQ(result["parameters"], 784 * 16 + 16 + 2 * 16 + 16 * 10 + 10);
+  EXPECT_EQ(run_json({"eval", "a run", "--json"})["accuracy"], result["accuracy"]);
+}
+
+TEST_F(Command, EvalGivesWhatTrainingGave) {
+  const json trained = run_json({"train", "--data", "glyphs:train=320,test=100", "--epochs", "1",
+                                 "--out", "a run", "--json"});
+  const json result = run_json({"eval", "a run", "--json"});
+  EXPECT_EQ(result["accuracy"], trained["accuracy"]);
+  EXPECT_EQ(result["loss"], trained["loss"]);
+  EXPECT_EQ(result["count"], 100);
+  EXPECT_GE(result["accuracy"].get<double>(), 0.0);
+  EXPECT_LE(result["accuracy"].get<double>(), 1.0);
+}
+
+TEST_F(Command, EvalWithBatchStatisticsDiffers) {
+  train_small();
+  const json running = run_json({"eval", "a run", "--json"});
+  const json batch = run_json({"eval", "a run", "--mode", "train", "--batch-size", "20", "--json"});
+  EXPECT_NE(running["loss"], batch["loss"]);
+  EXPECT_EQ(run_json({"eval", "a run", "--json"}), running);
+}
+
+TEST_F(Command, EvalTakesOtherDataAndAFileOfWeights) {
+  train_small();
+  const json other = run_json(
+      {"eval", "a run/final.safetensors", "--data", "glyphs:train=10,test=60,seed=9", "--json"});
+  EXPECT_EQ(other["count"], 60);
+}
+
+TEST_F(Command, PredictClassifiesImages) {
+  train_small();
+  io::write_image(folder() / "a digit.png", Tensor::full({1, 28, 28}, 7, DType::u8));
+  io::write_image(folder() / "large.ppm", Tensor::full({3, 56, 40}, 7, DType::u8));
+  const testing::Outcome text = run({"predict", "a run", "a digit.png", "large.ppm"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_NE(text.out.find("probability"), std::string::npos);
+  EXPECT_NE(text.out.find("(resized from 56x40, turned grey)"), std::string::npos);
+  const json result = run_json({"predict", "a run", "a digit.png", "--top", "10", "--json"});
+  const json& top = result["predictions"][0]["top"];
+  ASSERT_EQ(top.size(), 10U);
+  double sum = 0;
+  for (const json& guess : top) sum += guess["probability"].get<double>();
+  EXPECT_NEAR(sum, 1.0, 1e-9);
+  EXPECT_EQ(result["predictions"][0]["label"], top[0]["label"]);
+}
+
+TEST_F(Command, PredictTakesArrays) {
+  train_small();
+  io::write_npy(folder() / "digits.npy", Tensor::full({3, 1, 28, 28}, 7, DType::u8));
+  const json result = run_json({"predict", "a run", "digits.npy", "--json"});
+  ASSERT_EQ(result["predictions"].size(), 3U);
+  EXPECT_EQ(result["predictions"][2]["row"], 3);
+}
+
+TEST_F(Command, PredictTakesRowsWithAndWithoutLabels) {
+  std::string labelled = "a,b,label\n";
+  std::string plain = "a,b\n";
+  for (int i = 0; i < 200; ++i) {
+    const int x = (i * 37) % 200;
+    labelled += fmt::format("{},{},{}\n", x, 200 - x, x < 100 ? "low" : "high");
+    plain += fmt::format("{},{}\n", x, 200 - x);
+  }
+  testing::write_text(folder() / "labelled.csv", labelled);
+  testing::write_text(folder() / "plain.csv", plain);
+  const json trained = run_json(
+      {"train", "--data", "csv:labelled.csv", "--epochs", "20", "--out", "rows", "--json"});
+  EXPECT_GT(trained["accuracy"].get<double>(), 0.9);
+  const json with = run_json({"predict", "rows", "labelled.csv", "--json"});
+  const json without = run_json({"predict", "rows", "plain.csv", "--json"});
+  ASSERT_EQ(with["predictions"].size(), 200U);
+  EXPECT_EQ(with["predictions"][0]["label"], "low");
+  for (std::size_t i = 0; i < 200; ++i) {
+    EXPECT_EQ(with["predictions"][i]["probability"], without["predictions"][i]["probability"]);
+  }
+}
+
+TEST_F(Command, InspectShowsLayersAndNormalization) {
+  train_small();
+  const testing::Outcome text = run({"inspect", "a run"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_NE(text.out.find("BatchNorm1d"), std::string::npos);
+  EXPECT_NE(text.out.find("235,530 parameters"), std::string::npos);
+  const json result = run_json({"inspect", "a run", "--json"});
+  EXPECT_EQ(result["parameters"], 235'530);
+  bool found = false;
+  for (const json& layer : result["layers"]) {
+    if (layer["path"] != "2") continue;
+    found = true;
+    EXPECT_EQ(layer["batches_tracked"], 5);
+    EXPECT_LT(layer["gamma"]["min"].get<double>(), layer["gamma"]["max"].get<double>());
+    EXPECT_GT(layer["running_var"]["min"].get<double>(), 0.0);
+    EXPECT_NE(layer["fused"], "");
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(Command, InspectListsTensorsOfOtherFiles) {
+  io::write_npz(folder() / "a.npz", {{"w", Tensor::from<float>({1, 2, 3, 4}, {2, 2})}});
+  const json result = run_json({"inspect", "a.npz", "--json"});
+  ASSERT_EQ(result["tensors"].size(), 1U);
+  EXPECT_EQ(result["tensors"][0]["name"], "w");
+  EXPECT_EQ(result["tensors"][0]["values"]["max"], 4.0);
+  EXPECT_EQ(run({"inspect", "a.npz"}).code, 0);
+}
+
+TEST_F(Command, InfoSaysWhatWasChosen) {
+  const json result = run_json({"info", "--json"});
+  EXPECT_FALSE(result["version"].get<std::string>().empty());
+  EXPECT_GE(result["threads"].get<int>(), 1);
+  EXPECT_FALSE(result["kernels"].get<std::string>().empty());
+  ::setenv("EVENKEEL_ISA", "reference", 1);
+  EXPECT_EQ(run_json({"info", "--json"})["kernels"], "reference");
+  ::setenv("EVENKEEL_FUSION", "0", 1);
+  EXPECT_EQ(run_json({"info", "--json"})["fusion"], false);
+  ::unsetenv("EVENKEEL_ISA");
+  ::unsetenv("EVENKEEL_FUSION");
+}
+
+TEST_F(Command, AReaderThatGoesAwayDoesNoHarm) {
+  const std::string script = fmt::format(
+      "cd '{}' && '{}' train --data glyphs:train=320,test=100 --epochs 3 --out piped 2>err | true",
+      folder().string(), EVENKEEL_COMMAND);
+  EXPECT_EQ(std::system(script.c_str()), 0);
+  EXPECT_EQ(testing::read_text(folder() / "err"), "");
+  EXPECT_TRUE(std::filesystem::exists(folder() / "piped/final.safetensors"));
+}
+
+}  // namespace
+}  // namespace evenkeel
