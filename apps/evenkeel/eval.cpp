@@ -129,7 +129,8 @@ Action define_eval(CLI::App& app) {
       ->option_text("NAME");
   app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
       ->option_text("N");
-  app.add_option("--threads", arguments->threads, "(one per processor)")->option_text("N");
+  app.add_option("--threads", arguments->threads, "threads to use (one per processor)")
+      ->option_text("N");
   app.add_flag("--json", arguments->json, "print one JSON object");
   app.footer(
       "Examples:\n"

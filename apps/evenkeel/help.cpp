@@ -38,6 +38,15 @@ std::string extras_message(const CLI::App& app) {
   return fmt::format("unexpected argument '{}'", words.empty() ? "" : words.front());
 }
 
+/// "Could not convert: --top = x" in the words of the other messages.
+std::string conversion_message(const std::string& text) {
+  const std::string head = "Could not convert: ";
+  const std::size_t equals = text.find(" = ");
+  if (text.rfind(head, 0) != 0 || equals == std::string::npos) return text;
+  return fmt::format("{} expects a number, got '{}'",
+                     text.substr(head.size(), equals - head.size()), text.substr(equals + 3));
+}
+
 }  // namespace
 
 HelpFormatter::HelpFormatter() {
@@ -91,7 +100,7 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& sub = selected(app);
   const bool extras = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
   const std::string command = &sub == &app ? "evenkeel" : "evenkeel " + sub.get_name();
-  std::string message = extras ? extras_message(sub) : error.what();
+  std::string message = extras ? extras_message(sub) : conversion_message(error.what());
   if (message.find("did you mean") == std::string::npos) {
     message += fmt::format("; see '{} --help'", command);
   }

@@ -65,13 +65,17 @@ bool is_listed(const nn::LayerDescription& layer) {
   return !layer.path.empty() && !(layer.has_children && layer.type == "Sequential");
 }
 
-std::string layer_table(const std::vector<nn::LayerDescription>& layers) {
+/// Batch norms say what was fused into them, the other layers only that they were.
+std::string layer_table(const std::vector<nn::LayerDescription>& layers,
+                        const std::map<std::string, NormState>& states) {
   Table table({{"layer"}, {"type"}, {"output"}, {"parameters", Table::Align::right}, {""}});
   for (const nn::LayerDescription& layer : layers) {
     if (!is_listed(layer)) continue;
     const std::string count =
         layer.has_children || layer.parameters == 0 ? "" : grouped(layer.parameters);
-    table.add({layer.path, layer.type, layer.output.drop(1).str(), count, layer.note});
+    const bool norm = states.count(layer.path) != 0;
+    const std::string note = norm || layer.note.empty() ? layer.note : "fused";
+    table.add({layer.path, layer.type, layer.output.drop(1).str(), count, note});
   }
   return table.str();
 }
@@ -145,7 +149,7 @@ int inspect_network(const InspectArguments& arguments) {
     print_json(json);
     return 0;
   }
-  print(heading(arguments, run) + layer_table(layers) + norm_table(layers, states) +
+  print(heading(arguments, run) + layer_table(layers, states) + norm_table(layers, states) +
         fmt::format("\n{} parameters, {} batch norm layers, {} layers fused into them\n",
                     grouped(parameters), states.size(), run.fused_layers));
   return 0;

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "help.h"
 #include "text.h"
+#include "wait_policy.h"
 #include <evenkeel/core/error.h>
 
 namespace evenkeel::app {
@@ -86,6 +87,7 @@ int run(int argc, const char* const* argv) {
 }  // namespace evenkeel::app
 
 int main(int argc, char** argv) {
+  evenkeel::app::sleep_while_waiting(argv);
   // A reader that goes away, as in `evenkeel train | head`, must not end a training run.
   std::signal(SIGPIPE, SIG_IGN);
   const int code = evenkeel::app::run(argc, argv);

@@ -129,7 +129,8 @@ Action define_predict(CLI::App& app) {
       ->required()
       ->option_text(" ");
   app.add_option("--top", arguments->top, "so many classes for each input (1)")->option_text("N");
-  app.add_option("--threads", arguments->threads, "(one per processor)")->option_text("N");
+  app.add_option("--threads", arguments->threads, "threads to use (one per processor)")
+      ->option_text("N");
   app.add_flag("--json", arguments->json, "print one JSON object");
   app.footer(
       "Images are resized and turned grey or RGB as the network needs them; their\n"

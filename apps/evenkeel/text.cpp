@@ -27,12 +27,13 @@ std::string grouped(std::int64_t value) {
 
 std::string percent(double part) { return fmt::format("{:.2f} %", 100 * part); }
 
-std::string brief(double value) {
+std::string brief(double value, double size, int extra) {
   if (value == 0) return "0";
-  const double size = std::abs(value);
-  if (!std::isfinite(value) || size < 1e-3 || size >= 1e5) return fmt::format("{:.1e}", value);
+  if (!std::isfinite(size) || size < 1e-3 || size >= 1e5) {
+    return fmt::format("{:.{}e}", value, 1 + extra);
+  }
   const int decimals = size < 1 ? 3 : size < 10 ? 2 : size < 100 ? 1 : 0;
-  return fmt::format("{:.{}f}", value, decimals);
+  return fmt::format("{:.{}f}", value, decimals + extra);
 }
 
 std::string bytes_text(std::uint64_t bytes) {

@@ -19,8 +19,9 @@ using Json = nlohmann::ordered_json;
 std::string grouped(std::int64_t value);
 /// "98.46 %" for 0.9846
 std::string percent(double part);
-/// Three significant digits, for tables: "0.123", "12.3", "1.2e-05".
-std::string brief(double value);
+/// A value among others of up to `size`, with three significant digits for the largest of them, and
+/// `extra` more: "0.123", "12.3", "1.2e-05".
+std::string brief(double value, double size, int extra = 0);
 /// "2.1 GiB"
 std::string bytes_text(std::uint64_t bytes);
 /// Columns that a terminal shows for UTF-8 text.

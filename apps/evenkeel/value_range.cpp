@@ -25,9 +25,15 @@ ValueRange range_of(const Tensor& tensor) {
 std::string text_of(const ValueRange& range) {
   std::string text;
   if (range.finite > 0) {
-    const std::string low = brief(range.low);
-    const std::string high = brief(range.high);
-    text = low == high ? low : low + " .. " + high;
+    // Both with the same digits, and enough to tell them apart.
+    const double size = std::max(std::abs(range.low), std::abs(range.high));
+    int extra = 0;
+    while (extra < 2 && range.low < range.high &&
+           brief(range.low, size, extra) == brief(range.high, size, extra)) {
+      ++extra;
+    }
+    text = brief(range.low, size, extra);
+    if (range.low < range.high) text += " .. " + brief(range.high, size, extra);
   }
   if (range.not_finite > 0) text += fmt::format(" ({} not finite)", range.not_finite);
   return text.empty() ? "empty" : text;

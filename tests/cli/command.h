@@ -1,11 +1,15 @@
 // Running the command as people run it.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -40,6 +44,8 @@ class CommandLine : public ::testing::Test {
     folder_ = std::filesystem::temp_directory_path() / fmt::format("evenkeel cli {}", ::getpid());
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
+    out_ = folder_ / ".out";
+    err_ = folder_ / ".err";
   }
   ~CommandLine() override {
     std::error_code ignored;
@@ -49,30 +55,22 @@ class CommandLine : public ::testing::Test {
   const std::filesystem::path& folder() const { return folder_; }
 
   /// Runs `evenkeel arguments...`; with `output`, standard output goes there.
-  Outcome run(std::vector<std::string> arguments, const std::string& output = "") {
-    const std::filesystem::path out = folder_ / ".out";
-    const std::filesystem::path err = folder_ / ".err";
-    const std::string out_path = output.empty() ? out.string() : output;
-    arguments.insert(arguments.begin(), EVENKEEL_COMMAND);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      const int out_file = ::open(out_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-      const int err_file = ::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-      ::dup2(out_file, STDOUT_FILENO);
-      ::dup2(err_file, STDERR_FILENO);
-      if (::chdir(folder_.c_str()) == 0) ::execv(argv[0], argv.data());
-      ::_exit(127);
+  Outcome run(const std::vector<std::string>& arguments, const std::string& output = "") {
+    return finish(start(arguments, output), output);
+  }
+
+  /// The same, sent SIGINT once something lies in `sign`.
+  Outcome run_interrupted(const std::vector<std::string>& arguments,
+                          const std::filesystem::path& sign) {
+    const pid_t child = start(arguments, "");
+    std::error_code ignored;
+    for (int i = 0; i < 3000; ++i) {
+      if (std::filesystem::exists(sign, ignored) && !std::filesystem::is_empty(sign, ignored))
+        break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    Outcome outcome;
-    outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (output.empty()) outcome.out = read_text(out);
-    outcome.err = read_text(err);
-    return outcome;
+    ::kill(child, SIGINT);
+    return finish(child, "");
   }
 
   /// A small trained network in "a run".
@@ -104,7 +102,35 @@ class CommandLine : public ::testing::Test {
   }
 
  private:
-  std::filesystem::path folder_;
+  pid_t start(std::vector<std::string> arguments, const std::string& output) {
+    const std::string out_path = output.empty() ? out_.string() : output;
+    arguments.insert(arguments.begin(), EVENKEEL_COMMAND);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const int out_file = ::open(out_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      const int err_file = ::open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      ::dup2(out_file, STDOUT_FILENO);
+      ::dup2(err_file, STDERR_FILENO);
+      if (::chdir(folder_.c_str()) == 0) ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    return child;
+  }
+
+  Outcome finish(pid_t child, const std::string& output) const {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    Outcome outcome;
+    outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (output.empty()) outcome.out = read_text(out_);
+    outcome.err = read_text(err_);
+    return outcome;
+  }
+
+  std::filesystem::path folder_, out_, err_;
 };
 
 }  // namespace evenkeel::testing

@@ -43,6 +43,7 @@ TEST_F(Mistake, ValuesOutOfRange) {
   expect_fault({"train", "--net", "resnet21"}, kUsage, {"resnet20"});
   expect_fault({"train", "--data", "glyhps"}, kUsage, {"glyphs"});
   expect_fault({"train", "--threads", "-1"}, kUsage, {"threads"});
+  expect_fault({"eval", "run", "--batch-size", "x"}, kUsage, {"--batch-size", "number", "'x'"});
   expect_fault({"eval", "run", "--mode", "test"}, kUsage, {"--mode"});
 }
 
@@ -133,6 +134,15 @@ TEST_F(Mistake, OtherDataThanTheNetworkTakes) {
   expect_fault({"predict", "a run", "bad.png"}, kFailure, {"bad.png"});
   expect_fault({"predict", "a run", "none.png"}, kFailure, {"none.png"});
   expect_fault({"predict", "a run", "a run"}, kFailure, {"neither an image"});
+}
+
+TEST_F(Mistake, AnInterruptedRunExitsAsItsSignalAsksAndCanGoOn) {
+  const testing::Outcome outcome = run_interrupted(
+      {"train", "--data", "glyphs:train=64,test=10", "--epochs", "100000", "--out", "a run"},
+      folder() / "a run/checkpoints");
+  EXPECT_EQ(outcome.code, 128 + SIGINT) << outcome.err;
+  EXPECT_NE(outcome.out.find("--resume"), std::string::npos) << outcome.out;
+  expect_fault({"eval", "a run"}, kFailure, {"no weights yet", "--resume"});
 }
 
 TEST_F(Mistake, AFullDiskUnderStandardOutputIsReported) {

@@ -1,5 +1,4 @@
 #include <cstdio>
-#include <regex>
 
 #include <gtest/gtest.h>
 
@@ -41,7 +40,7 @@ TEST(TerminalReporter, AlignsItsColumns) {
     std::string line;
     while (std::getline(lines, line)) {
       if (line.find("epoch ") != std::string::npos) width = line.size();
-      if (std::regex_search(line, std::regex("^ +[123]/3 "))) {
+      if (line.find("/3  ") != std::string::npos) {
         EXPECT_EQ(line.size(), width);
       }
     }

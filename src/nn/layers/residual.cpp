@@ -53,7 +53,7 @@ std::vector<Shape> Residual::child_inputs(const Shape& input) const {
 bool Residual::join() {
   BatchNorm* norm = last_batch_norm(body());
   const bool fits = !activation_ || *activation_ == Kind::relu;
-  if (joined_ || norm == nullptr || !fits ||
+  if (joined_ || norm == nullptr || !fits || !body().has_parameters() ||
       norm->fused_activation() != norm::Activation::none) {
     return false;
   }
