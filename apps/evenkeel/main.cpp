@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "help.h"
+#include "signals.h"
 #include "text.h"
 #include "wait_policy.h"
 #include <evenkeel/core/error.h>
@@ -90,6 +91,7 @@ int main(int argc, char** argv) {
   evenkeel::app::sleep_while_waiting(argv);
   // A reader that goes away, as in `evenkeel train | head`, must not end a training run.
   std::signal(SIGPIPE, SIG_IGN);
+  evenkeel::app::handle_signals_aside();
   const int code = evenkeel::app::run(argc, argv);
   if (!evenkeel::app::flush_output()) {
     std::fputs("evenkeel: standard output cannot be written; is the disk full?\n", stderr);

@@ -97,10 +97,6 @@ void prepare(const BatchNormState& state, const Affine& affine, std::int64_t c0,
   }
 }
 
-bool any_wide(const Coefficients& q) {
-  return std::ranges::any_of(q.wide, [](std::uint8_t wide) { return wide != 0; });
-}
-
 /// a = Σg/m and b = Σg(x−μ)/m·inv_std² for channels [c0, c1).
 void prepare_gradient(const GradientSums& sums, const BatchNormState& state, double count,
                       std::int64_t c0, std::int64_t c1, Scratch& scratch) {
@@ -209,7 +205,6 @@ void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& a
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   prepare(state, affine, 0, x.c, scratch.coefficients);
-  scratch.coefficients.any_wide = any_wide(scratch.coefficients);
   const bool masks = epilogue.activation != Activation::none;
   const NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
                          masks ? state.mask.data() : nullptr};
@@ -251,7 +246,6 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
   Scratch scratch(cut, workspace);
   prepare(state, affine, 0, x.c, scratch.coefficients);
   prepare_gradient(sums, state, count, 0, x.c, scratch);
-  scratch.coefficients.any_wide = any_wide(scratch.coefficients);
   GradientJob job = gradient_job(x, dy, state, affine, epilogue, scratch);
   job.dx = dx;
   job.dadd = &dadd;
@@ -294,7 +288,6 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
     const bool masks = epilogue.activation != Activation::none;
     NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
                      masks ? state.mask.data() : nullptr};
-    job.coefficients.any_wide = true;  // not known beforehand: look at each channel
     for_each_slab(cut, [&](std::int64_t c0, std::int64_t c1) {
       for (std::int64_t group = 0; group < cut.groups; ++group) {
         collect_group(run, x, cut, scratch, c0, c1, group);
@@ -337,7 +330,6 @@ void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
     used.inv_std[c] = inverse_std(var[c], eps);
   }
   prepare(used, affine, 0, x.c, scratch.coefficients);
-  scratch.coefficients.any_wide = any_wide(scratch.coefficients);
   const bool masks = state != nullptr && epilogue.activation != Activation::none;
   const NormalizeJob job{x,        y,      used, affine, epilogue, scratch.coefficients,
                          masks ? state->mask.data() : nullptr};
@@ -366,7 +358,6 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
   job.dx = dx;
   job.dadd = &dadd;
   job.constant_statistics = constant;
-  job.coefficients.any_wide = true;  // look at each channel
   if (slab_by_slab(cut)) {
     for_each_slab(cut, [&](std::int64_t c0, std::int64_t c1) {
       prepare(state, affine, c0, c1, scratch.coefficients);
@@ -384,7 +375,6 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
     });
     sum_groups(cut, scratch, sums, 0, x.c);
     prepare_gradient(sums, state, count, 0, x.c, scratch);
-    job.coefficients.any_wide = any_wide(scratch.coefficients);
     for_each_row_range(cut,
                        [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
                          run.propagate(job, cut, c0, c1, r0, r1);

@@ -17,7 +17,6 @@ namespace evenkeel::norm {
 struct Coefficients {
   std::span<float> hi, lo, scale, shift;
   std::span<std::uint8_t> wide;
-  bool any_wide = false;
 };
 
 /// Whether |value| is outside [low, high] and not 0.

@@ -11,53 +11,88 @@
 HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
 
-struct GradientRow {
+/// Where a vector of a row begins; the mask's bit i is that of x[i].
+struct GradientAt {
   const float *x, *dy;
   const std::uint8_t* mask;
-  const float *hi, *lo;
-  float slope;
-  // propagate only
-  const float *scale, *a_hi, *a_lo, *b;
-  float *dx, *dadd;
+  float *dx, *dadd;  // propagate only
+
+  void advance(std::int64_t stride, std::int64_t mask_stride) {
+    x += stride;
+    dy += stride;
+    if (mask != nullptr) mask += mask_stride;
+    if (dx != nullptr) dx += stride;
+    if (dadd != nullptr) dadd += stride;
+  }
 };
+
+inline GradientAt gradient_at(const GradientJob& job, const Cut& cut, std::int64_t r,
+                              std::int64_t c) {
+  const std::int64_t base = cut.offset(r, c);
+  GradientAt at{static_cast<const float*>(job.x.data) + base,
+                static_cast<const float*>(job.dy.data) + base, nullptr, nullptr, nullptr};
+  if (job.epilogue.activation != Activation::none) {
+    at.mask = job.state.mask.data() + cut.mask_row(r, c) + (cut.last ? c / 8 : 0);
+  }
+  if (job.dx.data != nullptr) at.dx = static_cast<float*>(job.dx.data) + base;
+  if (job.dadd != nullptr && job.dadd->has_value()) {
+    at.dadd = static_cast<float*>((*job.dadd)->data) + base;
+  }
+  return at;
+}
+
+/// The numbers of one channel in all lanes, or of as many channels as there are lanes.
+struct CentreLanes {
+  VF hi, lo;
+};
+struct PropagateLanes {
+  CentreLanes centre;
+  VF scale, a_hi, a_lo, b;
+};
+
+HWY_INLINE CentreLanes centre_of(F32 d, const GradientJob& job, std::size_t c) {
+  return {hn::Set(d, job.coefficients.hi[c]), hn::Set(d, job.coefficients.lo[c])};
+}
+
+template <bool kWhole>
+HWY_INLINE CentreLanes centres_of(F32 d, const GradientJob& job, std::int64_t c,
+                                  std::int64_t valid) {
+  return {load<kWhole>(d, job.coefficients.hi.data() + c, valid),
+          load<kWhole>(d, job.coefficients.lo.data() + c, valid)};
+}
+
+HWY_INLINE PropagateLanes propagate_lanes(F32 d, const GradientJob& job, std::size_t c) {
+  return {centre_of(d, job, c), hn::Set(d, job.coefficients.scale[c]), hn::Set(d, job.a_hi[c]),
+          hn::Set(d, job.a_lo[c]), hn::Set(d, job.b_f32[c])};
+}
+
+template <bool kWhole>
+HWY_INLINE PropagateLanes propagate_lanes(F32 d, const GradientJob& job, std::int64_t c,
+                                          std::int64_t valid) {
+  return {centres_of<kWhole>(d, job, c, valid),
+          load<kWhole>(d, job.coefficients.scale.data() + c, valid),
+          load<kWhole>(d, job.a_hi.data() + c, valid), load<kWhole>(d, job.a_lo.data() + c, valid),
+          load<kWhole>(d, job.b_f32.data() + c, valid)};
+}
 
 /// dy behind the activation.
 template <bool kWhole, Activation kActivation>
-HWY_INLINE VF gradient_at(const GradientRow& row, std::int64_t i, std::int64_t valid) {
+HWY_INLINE VF masked(const GradientAt& at, float slope, std::int64_t i, std::int64_t valid) {
   const F32 d;
-  const VF dy = load<kWhole>(d, row.dy + i, valid);
+  const VF dy = load<kWhole>(d, at.dy + i, valid);
   if constexpr (kActivation == Activation::none) {
     return dy;
   } else {
-    const auto passed = load_mask(d, row.mask, i);
+    const auto passed = load_mask(d, at.mask, i);
     if constexpr (kActivation == Activation::relu) return hn::IfThenElseZero(passed, dy);
-    return hn::IfThenElse(passed, dy, hn::Mul(dy, hn::Set(d, row.slope)));
+    return hn::IfThenElse(passed, dy, hn::Mul(dy, hn::Set(d, slope)));
   }
 }
 
-template <bool kPerLane, bool kWhole>
-HWY_INLINE VF centred_at(const GradientRow& row, std::int64_t i, std::int64_t valid) {
-  const F32 d;
-  return hn::Sub(hn::Sub(load<kWhole>(d, row.x + i, valid),
-                         per_channel<kPerLane, kWhole>(d, row.hi, i, valid)),
-                 per_channel<kPerLane, kWhole>(d, row.lo, i, valid));
-}
-
-inline GradientRow gradient_row(const GradientJob& job, const Cut& cut, std::int64_t r,
-                                std::int64_t c) {
-  const std::int64_t base = cut.offset(r, c);
-  const auto k = static_cast<std::size_t>(c);
-  const Coefficients& q = job.coefficients;
-  GradientRow row{};
-  row.x = static_cast<const float*>(job.x.data) + base;
-  row.dy = static_cast<const float*>(job.dy.data) + base;
-  row.mask = job.epilogue.activation == Activation::none
-                 ? nullptr
-                 : job.state.mask.data() + cut.mask_row(r, c) + (cut.last ? c / 8 : 0);
-  row.hi = &q.hi[k];
-  row.lo = &q.lo[k];
-  row.slope = job.epilogue.slope;
-  return row;
+template <bool kWhole>
+HWY_INLINE VF centred(const CentreLanes& lanes, const GradientAt& at, std::int64_t i,
+                      std::int64_t valid) {
+  return hn::Sub(hn::Sub(load<kWhole>(F32(), at.x + i, valid), lanes.hi), lanes.lo);
 }
 
 /// Whether the f32 sums of a block of channel c may have lost digits: too few values, products that
@@ -75,15 +110,17 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
                       double& g_sum, double& centred_sum) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const float slope = job.epilogue.slope;
+  const CentreLanes centre = centre_of(d, job, static_cast<std::size_t>(c));
   const VF zero = hn::Zero(d);
   VF s1[4] = {zero, zero, zero, zero};
   VF s2[4] = {zero, zero, zero, zero};
   for (std::int64_t r = block.row0; r < block.row1; ++r) {
-    const GradientRow row = gradient_row(job, cut, r, c);
+    const GradientAt at = gradient_at(job, cut, r, c);
     const auto step = [&](int a, std::int64_t i) HWY_ATTR {
-      const VF g = gradient_at<true, kActivation>(row, i, lanes);
+      const VF g = masked<true, kActivation>(at, slope, i, lanes);
       s1[a] = hn::Add(s1[a], g);
-      s2[a] = hn::MulAdd(g, centred_at<false, true>(row, i, lanes), s2[a]);
+      s2[a] = hn::MulAdd(g, centred<true>(centre, at, i, lanes), s2[a]);
     };
     std::int64_t i = block.s0;
     for (; i + 4 * lanes <= block.s1; i += 4 * lanes) {
@@ -95,9 +132,9 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
     for (; i + lanes <= block.s1; i += lanes) step(0, i);
     if (i < block.s1) {
       const std::int64_t valid = block.s1 - i;
-      const VF g = gradient_at<false, kActivation>(row, i, valid);
+      const VF g = masked<false, kActivation>(at, slope, i, valid);
       s1[1] = hn::Add(s1[1], g);
-      s2[1] = hn::MulAdd(g, centred_at<false, false>(row, i, valid), s2[1]);
+      s2[1] = hn::MulAdd(g, centred<false>(centre, at, i, valid), s2[1]);
     }
   }
   g_sum = sum_of(d, hn::Add(hn::Add(s1[0], s1[1]), hn::Add(s1[2], s1[3])));
@@ -107,27 +144,29 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
 /// One vector column of a channels-last block; two accumulators in turn.
 template <bool kWhole, Activation kActivation>
 HWY_INLINE void column_gradient_sums(const GradientJob& job, const Cut& cut, const Block& block,
-                                     std::int64_t c0, std::int64_t j, std::int64_t valid,
+                                     std::int64_t c0, std::int64_t i, std::int64_t valid,
                                      float* g_sum, float* centred_sum) {
   const F32 d;
-  const VF zero = hn::Zero(d);
-  VF g0 = zero, g1 = zero, h0 = zero, h1 = zero;
+  const float slope = job.epilogue.slope;
+  const std::int64_t mask_stride = cut.mask_row_bytes();
+  const CentreLanes centre = centres_of<kWhole>(d, job, c0 + i, valid);
+  VF g0 = hn::Zero(d), g1 = g0, h0 = g0, h1 = g0;
+  GradientAt at = gradient_at(job, cut, block.row0, c0);
   std::int64_t r = block.row0;
   for (; r + 2 <= block.row1; r += 2) {
-    const GradientRow first = gradient_row(job, cut, r, c0);
-    const GradientRow second = gradient_row(job, cut, r + 1, c0);
-    const VF a = gradient_at<kWhole, kActivation>(first, j, valid);
-    const VF b = gradient_at<kWhole, kActivation>(second, j, valid);
+    const VF a = masked<kWhole, kActivation>(at, slope, i, valid);
     g0 = hn::Add(g0, a);
+    h0 = hn::MulAdd(a, centred<kWhole>(centre, at, i, valid), h0);
+    at.advance(cut.channels, mask_stride);
+    const VF b = masked<kWhole, kActivation>(at, slope, i, valid);
     g1 = hn::Add(g1, b);
-    h0 = hn::MulAdd(a, centred_at<true, kWhole>(first, j, valid), h0);
-    h1 = hn::MulAdd(b, centred_at<true, kWhole>(second, j, valid), h1);
+    h1 = hn::MulAdd(b, centred<kWhole>(centre, at, i, valid), h1);
+    at.advance(cut.channels, mask_stride);
   }
   if (r < block.row1) {
-    const GradientRow row = gradient_row(job, cut, r, c0);
-    const VF a = gradient_at<kWhole, kActivation>(row, j, valid);
+    const VF a = masked<kWhole, kActivation>(at, slope, i, valid);
     g0 = hn::Add(g0, a);
-    h0 = hn::MulAdd(a, centred_at<true, kWhole>(row, j, valid), h0);
+    h0 = hn::MulAdd(a, centred<kWhole>(centre, at, i, valid), h0);
   }
   hn::StoreU(hn::Add(g0, g1), d, g_sum);
   hn::StoreU(hn::Add(h0, h1), d, centred_sum);
@@ -192,43 +231,44 @@ void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
   }
 }
 
-template <bool kPerLane, bool kWhole, Activation kActivation>
-HWY_INLINE void propagate_vector(const GradientRow& row, std::int64_t i, std::int64_t valid) {
+/// dx, and dadd where it is wanted. With constant statistics dx = scale·g.
+template <bool kWhole, Activation kActivation, bool kConstant>
+HWY_INLINE void propagate_vector(const PropagateLanes& lanes, const GradientAt& at, float slope,
+                                 std::int64_t i, std::int64_t valid) {
   const F32 d;
-  const VF g = gradient_at<kWhole, kActivation>(row, i, valid);
-  const VF centred = centred_at<kPerLane, kWhole>(row, i, valid);
-  if (row.dadd != nullptr) store<kWhole>(g, d, row.dadd + i, valid);
-  const VF left = hn::Sub(hn::Sub(g, per_channel<kPerLane, kWhole>(d, row.a_hi, i, valid)),
-                          per_channel<kPerLane, kWhole>(d, row.a_lo, i, valid));
-  const VF bracket =
-      hn::NegMulAdd(centred, per_channel<kPerLane, kWhole>(d, row.b, i, valid), left);
-  store<kWhole>(hn::Mul(bracket, per_channel<kPerLane, kWhole>(d, row.scale, i, valid)), d,
-                row.dx + i, valid);
+  const VF g = masked<kWhole, kActivation>(at, slope, i, valid);
+  VF bracket = g;
+  if constexpr (!kConstant) {
+    bracket = hn::NegMulAdd(centred<kWhole>(lanes.centre, at, i, valid), lanes.b,
+                            hn::Sub(hn::Sub(g, lanes.a_hi), lanes.a_lo));
+  }
+  if (at.dadd != nullptr) store<kWhole>(g, d, at.dadd + i, valid);
+  store<kWhole>(hn::Mul(bracket, lanes.scale), d, at.dx + i, valid);
 }
 
-/// Statistics that were constants: dx = scale·g.
-template <bool kPerLane, bool kWhole, Activation kActivation>
-HWY_INLINE void scale_vector(const GradientRow& row, std::int64_t i, std::int64_t valid) {
-  const F32 d;
-  const VF g = gradient_at<kWhole, kActivation>(row, i, valid);
-  if (row.dadd != nullptr) store<kWhole>(g, d, row.dadd + i, valid);
-  store<kWhole>(hn::Mul(g, per_channel<kPerLane, kWhole>(d, row.scale, i, valid)), d, row.dx + i,
-                valid);
-}
-
-template <bool kPerLane, Activation kActivation>
-HWY_INLINE void propagate_row(const GradientRow& row, std::int64_t length, bool constant) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+/// A row of one channel.
+template <Activation kActivation, bool kConstant>
+HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt& at, float slope,
+                              std::int64_t length) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   std::int64_t i = 0;
-  if (constant) {
-    for (; i + lanes <= length; i += lanes) scale_vector<kPerLane, true, kActivation>(row, i, lanes);
-    if (i < length) scale_vector<kPerLane, false, kActivation>(row, i, length - i);
-    return;
+  for (; i + step <= length; i += step) {
+    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i, step);
   }
-  for (; i + lanes <= length; i += lanes) {
-    propagate_vector<kPerLane, true, kActivation>(row, i, lanes);
+  if (i < length) {
+    propagate_vector<false, kActivation, kConstant>(lanes, at, slope, i, length - i);
   }
-  if (i < length) propagate_vector<kPerLane, false, kActivation>(row, i, length - i);
+}
+
+/// One vector column of several rows of many channels.
+template <bool kWhole, Activation kActivation, bool kConstant>
+HWY_INLINE void propagate_column(const PropagateLanes& lanes, GradientAt at, float slope,
+                                 std::int64_t i, std::int64_t valid, std::int64_t rows,
+                                 std::int64_t stride, std::int64_t mask_stride) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    propagate_vector<kWhole, kActivation, kConstant>(lanes, at, slope, i, valid);
+    at.advance(stride, mask_stride);
+  }
 }
 
 struct WideGradient {
@@ -249,53 +289,89 @@ inline void put_wide(const GradientJob& job, const WideGradient& value, std::int
   static_cast<float*>(job.dx.data)[offset] = value.dx;
 }
 
-template <Activation kActivation>
-void propagate_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                  std::int64_t row0, std::int64_t row1) {
+template <Activation kActivation, bool kConstant>
+void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c, std::int64_t row0,
+                     std::int64_t row1) {
+  const auto k = static_cast<std::size_t>(c);
+  const PropagateLanes lanes = propagate_lanes(F32(), job, k);
+  for (std::int64_t r = row0; r < row1; ++r) {
+    if (job.coefficients.wide[k] == 0) {
+      propagate_row<kActivation, kConstant>(lanes, gradient_at(job, cut, r, c), job.epilogue.slope,
+                                            cut.s);
+      continue;
+    }
+    for (std::int64_t i = 0; i < cut.s; ++i) {
+      const std::int64_t offset = cut.offset(r, c) + i;
+      put_wide(job, wide_gradient(job, c, offset, cut.mask_row(r, c), i), offset);
+    }
+  }
+}
+
+/// Channels [c0, c1) of `rows` rows from row r on.
+template <Activation kActivation, bool kConstant>
+void propagate_rows(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t r, std::int64_t rows) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const GradientAt at = gradient_at(job, cut, r, c0);
+  const float slope = job.epilogue.slope;
+  const std::int64_t width = c1 - c0;
+  const std::int64_t mask_stride = cut.mask_row_bytes();
+  std::int64_t i = 0;
+  for (; i + step <= width; i += step) {
+    propagate_column<true, kActivation, kConstant>(propagate_lanes<true>(d, job, c0 + i, step), at,
+                                                   slope, i, step, rows, cut.channels, mask_stride);
+  }
+  if (i < width) {
+    propagate_column<false, kActivation, kConstant>(
+        propagate_lanes<false>(d, job, c0 + i, width - i), at, slope, i, width - i, rows,
+        cut.channels, mask_stride);
+  }
+}
+
+template <Activation kActivation, bool kConstant>
+void propagate_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t row0, std::int64_t row1) {
   const Coefficients& q = job.coefficients;
-  float* const dadd = job.dadd->has_value() ? static_cast<float*>((*job.dadd)->data) : nullptr;
-  const auto full_row = [&](std::int64_t r, std::int64_t c) {
-    GradientRow row = gradient_row(job, cut, r, c);
-    const auto k = static_cast<std::size_t>(c);
-    const std::int64_t base = cut.offset(r, c);
-    row.scale = &q.scale[k];
-    row.a_hi = &job.a_hi[k];
-    row.a_lo = &job.a_lo[k];
-    row.b = &job.b_f32[k];
-    row.dx = static_cast<float*>(job.dx.data) + base;
-    row.dadd = dadd != nullptr ? dadd + base : nullptr;
-    return row;
-  };
-  if (!cut.last) {
-    for (std::int64_t c = c0; c < c1; ++c) {
-      for (std::int64_t r = row0; r < row1; ++r) {
-        if (q.wide[static_cast<std::size_t>(c)] == 0) {
-          propagate_row<false, kActivation>(full_row(r, c), cut.s, job.constant_statistics);
-          continue;
-        }
-        for (std::int64_t i = 0; i < cut.s; ++i) {
-          const std::int64_t offset = cut.offset(r, c) + i;
-          put_wide(job, wide_gradient(job, c, offset, cut.mask_row(r, c), i), offset);
-        }
-      }
+  if (!any_wide_in(q, c0, c1)) {
+    for (std::int64_t r = row0; r < row1; r += kRowsAtOnce) {
+      propagate_rows<kActivation, kConstant>(job, cut, c0, c1, r, std::min(kRowsAtOnce, row1 - r));
     }
     return;
   }
+  // Wide channels are computed before the row is overwritten (dx may be dy) and put in afterwards.
   WideGradient wide[Cut::kSlab];
   for (std::int64_t r = row0; r < row1; ++r) {
-    std::size_t wide_count = 0;
-    if (q.any_wide) {
-      for (std::int64_t c = c0; c < c1; ++c) {
-        if (q.wide[static_cast<std::size_t>(c)] != 0) {
-          wide[wide_count++] = wide_gradient(job, c, cut.offset(r, c), cut.mask_row(r, 0), c);
-        }
+    std::size_t count = 0;
+    for (std::int64_t c = c0; c < c1; ++c) {
+      if (q.wide[static_cast<std::size_t>(c)] != 0) {
+        wide[count++] = wide_gradient(job, c, cut.offset(r, c), cut.mask_row(r, 0), c);
       }
     }
-    propagate_row<true, kActivation>(full_row(r, c0), c1 - c0, job.constant_statistics);
-    for (std::size_t w = 0; w < wide_count; ++w) {
+    propagate_rows<kActivation, kConstant>(job, cut, c0, c1, r, 1);
+    for (std::size_t w = 0; w < count; ++w) {
       put_wide(job, wide[w], cut.offset(r, wide[w].channel));
     }
   }
+}
+
+template <Activation kActivation, bool kConstant>
+void propagate_with(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t row0, std::int64_t row1) {
+  if (cut.last) {
+    propagate_last<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
+    return;
+  }
+  for (std::int64_t c = c0; c < c1; ++c) {
+    propagate_first<kActivation, kConstant>(job, cut, c, row0, row1);
+  }
+}
+
+template <Activation kActivation>
+void propagate_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                  std::int64_t row0, std::int64_t row1) {
+  (job.constant_statistics ? propagate_with<kActivation, true> : propagate_with<kActivation, false>)(
+      job, cut, c0, c1, row0, row1);
 }
 
 inline void reduce(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,

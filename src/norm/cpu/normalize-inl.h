@@ -6,61 +6,90 @@
 #define EVENKEEL_NORM_CPU_NORMALIZE_INL_H_
 #endif
 
+#include <algorithm>
+
 #include "norm/cpu/vec-inl.h"
 #include "norm/scalar.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
 
-/// Per-channel numbers as vectors: the same in all lanes for a row of one channel, or one per lane.
-template <bool kPerLane, bool kWhole>
-HWY_INLINE VF per_channel(F32 d, const float* p, std::int64_t i, std::int64_t valid) {
-  if constexpr (kPerLane) {
-    return load<kWhole>(d, p + i, valid);
-  } else {
-    return hn::Set(d, *p);
-  }
+/// The numbers of one channel in all lanes, or of as many channels as there are lanes.
+struct NormalizeLanes {
+  VF hi, lo, scale, shift;
+};
+
+HWY_INLINE NormalizeLanes broadcast(F32 d, const Coefficients& q, std::size_t c) {
+  return {hn::Set(d, q.hi[c]), hn::Set(d, q.lo[c]), hn::Set(d, q.scale[c]),
+          hn::Set(d, q.shift[c])};
 }
 
-struct NormalizeRow {
+template <bool kWhole>
+HWY_INLINE NormalizeLanes side_by_side(F32 d, const Coefficients& q, std::int64_t c,
+                                       std::int64_t valid) {
+  return {load<kWhole>(d, q.hi.data() + c, valid), load<kWhole>(d, q.lo.data() + c, valid),
+          load<kWhole>(d, q.scale.data() + c, valid), load<kWhole>(d, q.shift.data() + c, valid)};
+}
+
+/// Where a vector of a row begins; the mask's bit i is that of x[i].
+struct NormalizeAt {
   const float* x;
   const float* add;
   float* y;
   std::uint8_t* mask;
-  const float *hi, *lo, *scale, *shift;
-  float slope;
 };
 
-template <bool kPerLane, bool kWhole, Activation kActivation, bool kAdd>
-HWY_INLINE void normalize_vector(const NormalizeRow& row, std::int64_t i, std::int64_t valid) {
+template <bool kWhole, Activation kActivation, bool kAdd>
+HWY_INLINE void normalize_vector(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
+                                 std::int64_t i, std::int64_t valid) {
   const F32 d;
-  const VF hi = per_channel<kPerLane, kWhole>(d, row.hi, i, valid);
-  const VF lo = per_channel<kPerLane, kWhole>(d, row.lo, i, valid);
-  const VF scale = per_channel<kPerLane, kWhole>(d, row.scale, i, valid);
-  const VF shift = per_channel<kPerLane, kWhole>(d, row.shift, i, valid);
-  const VF centred = hn::Sub(hn::Sub(load<kWhole>(d, row.x + i, valid), hi), lo);
-  VF z = hn::MulAdd(centred, scale, shift);
-  if constexpr (kAdd) z = hn::Add(z, load<kWhole>(d, row.add + i, valid));
+  const VF centred = hn::Sub(hn::Sub(load<kWhole>(d, at.x + i, valid), lanes.hi), lanes.lo);
+  VF z = hn::MulAdd(centred, lanes.scale, lanes.shift);
+  if constexpr (kAdd) z = hn::Add(z, load<kWhole>(d, at.add + i, valid));
   if constexpr (kActivation != Activation::none) {
     const auto blocked = hn::Le(z, hn::Zero(d));
     if constexpr (kActivation == Activation::relu) {
       z = hn::IfThenZeroElse(blocked, z);
     } else {
-      z = hn::IfThenElse(blocked, hn::Mul(z, hn::Set(d, row.slope)), z);
+      z = hn::IfThenElse(blocked, hn::Mul(z, hn::Set(d, slope)), z);
     }
-    if (row.mask != nullptr) store_mask(d, hn::Not(blocked), row.mask, i, valid);
+    if (at.mask != nullptr) store_mask<kWhole>(d, hn::Not(blocked), at.mask, i, valid);
   }
-  store<kWhole>(z, d, row.y + i, valid);
+  store<kWhole>(z, d, at.y + i, valid);
 }
 
-template <bool kPerLane, Activation kActivation, bool kAdd>
-HWY_INLINE void normalize_row(const NormalizeRow& row, std::int64_t length) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+/// A row of one channel.
+template <Activation kActivation, bool kAdd>
+HWY_INLINE void normalize_row(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
+                              std::int64_t length) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   std::int64_t i = 0;
-  for (; i + lanes <= length; i += lanes) {
-    normalize_vector<kPerLane, true, kActivation, kAdd>(row, i, lanes);
+  for (; i + step <= length; i += step) {
+    normalize_vector<true, kActivation, kAdd>(lanes, at, slope, i, step);
   }
-  if (i < length) normalize_vector<kPerLane, false, kActivation, kAdd>(row, i, length - i);
+  if (i < length) normalize_vector<false, kActivation, kAdd>(lanes, at, slope, i, length - i);
+}
+
+/// One vector column of several rows of many channels.
+template <bool kWhole, Activation kActivation, bool kAdd>
+HWY_INLINE void normalize_column(const NormalizeLanes& lanes, NormalizeAt at, float slope,
+                                 std::int64_t i, std::int64_t valid, std::int64_t rows,
+                                 std::int64_t stride, std::int64_t mask_stride) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    normalize_vector<kWhole, kActivation, kAdd>(lanes, at, slope, i, valid);
+    at.x += stride;
+    at.y += stride;
+    if constexpr (kAdd) at.add += stride;
+    if (at.mask != nullptr) at.mask += mask_stride;
+  }
+}
+
+/// Rows that a vector column passes over at once, channels last.
+constexpr std::int64_t kRowsAtOnce = 32;
+
+inline bool any_wide_in(const Coefficients& q, std::int64_t c0, std::int64_t c1) {
+  return std::any_of(q.wide.begin() + c0, q.wide.begin() + c1,
+                     [](std::uint8_t wide) { return wide != 0; });
 }
 
 /// One value of a wide channel, computed in double.
@@ -93,6 +122,7 @@ void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c, st
   const auto k = static_cast<std::size_t>(c);
   const Coefficients& q = job.coefficients;
   const auto* add = kAdd ? static_cast<const float*>(job.epilogue.add->data) : nullptr;
+  const NormalizeLanes lanes = broadcast(F32(), q, k);
   for (std::int64_t r = row0; r < row1; ++r) {
     const std::int64_t base = cut.offset(r, c);
     if (q.wide[k] != 0) {
@@ -101,49 +131,63 @@ void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c, st
       }
       continue;
     }
-    const NormalizeRow row{static_cast<const float*>(job.x.data) + base,
-                           kAdd ? add + base : nullptr,
-                           static_cast<float*>(job.y.data) + base,
-                           job.mask != nullptr ? job.mask + cut.mask_row(r, c) : nullptr,
-                           &q.hi[k],
-                           &q.lo[k],
-                           &q.scale[k],
-                           &q.shift[k],
-                           job.epilogue.slope};
-    normalize_row<false, kActivation, kAdd>(row, cut.s);
+    const NormalizeAt at{static_cast<const float*>(job.x.data) + base, kAdd ? add + base : nullptr,
+                         static_cast<float*>(job.y.data) + base,
+                         job.mask != nullptr ? job.mask + cut.mask_row(r, c) : nullptr};
+    normalize_row<kActivation, kAdd>(lanes, at, job.epilogue.slope, cut.s);
+  }
+}
+
+/// Channels [c0, c1) of `rows` rows from row r on, which stay in the first-level cache while each
+/// vector column passes over them.
+template <Activation kActivation, bool kAdd>
+void normalize_rows(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t r, std::int64_t rows) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t base = cut.offset(r, c0);
+  const std::int64_t width = c1 - c0;
+  const NormalizeAt at{
+      static_cast<const float*>(job.x.data) + base,
+      kAdd ? static_cast<const float*>(job.epilogue.add->data) + base : nullptr,
+      static_cast<float*>(job.y.data) + base,
+      job.mask != nullptr ? job.mask + cut.mask_row(r, c0) + c0 / 8 : nullptr};
+  const float slope = job.epilogue.slope;
+  const std::int64_t mask_stride = cut.mask_row_bytes();
+  std::int64_t i = 0;
+  for (; i + step <= width; i += step) {
+    normalize_column<true, kActivation, kAdd>(
+        side_by_side<true>(d, job.coefficients, c0 + i, step), at, slope, i, step, rows,
+        cut.channels, mask_stride);
+  }
+  if (i < width) {
+    normalize_column<false, kActivation, kAdd>(
+        side_by_side<false>(d, job.coefficients, c0 + i, width - i), at, slope, i, width - i, rows,
+        cut.channels, mask_stride);
   }
 }
 
 template <Activation kActivation, bool kAdd>
 void normalize_last(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1) {
-  const auto k = static_cast<std::size_t>(c0);
   const Coefficients& q = job.coefficients;
-  const auto* add = kAdd ? static_cast<const float*>(job.epilogue.add->data) : nullptr;
+  if (!any_wide_in(q, c0, c1)) {
+    for (std::int64_t r = row0; r < row1; r += kRowsAtOnce) {
+      normalize_rows<kActivation, kAdd>(job, cut, c0, c1, r, std::min(kRowsAtOnce, row1 - r));
+    }
+    return;
+  }
+  // Wide channels are computed before the row is overwritten (y may be x) and put in afterwards.
   WideValue wide[Cut::kSlab];
   for (std::int64_t r = row0; r < row1; ++r) {
-    const std::int64_t base = cut.offset(r, c0);
-    // Wide channels are computed before the row is overwritten (y may be x) and put in afterwards.
-    std::size_t wide_count = 0;
-    if (q.any_wide) {
-      for (std::int64_t c = c0; c < c1; ++c) {
-        if (q.wide[static_cast<std::size_t>(c)] != 0) {
-          wide[wide_count++] = wide_value(job, c, base + c - c0);
-        }
+    std::size_t count = 0;
+    for (std::int64_t c = c0; c < c1; ++c) {
+      if (q.wide[static_cast<std::size_t>(c)] != 0) {
+        wide[count++] = wide_value(job, c, cut.offset(r, c));
       }
     }
-    const NormalizeRow row{
-        static_cast<const float*>(job.x.data) + base,
-        kAdd ? add + base : nullptr,
-        static_cast<float*>(job.y.data) + base,
-        job.mask != nullptr ? job.mask + cut.mask_row(r, c0) + c0 / 8 : nullptr,
-        &q.hi[k],
-        &q.lo[k],
-        &q.scale[k],
-        &q.shift[k],
-        job.epilogue.slope};
-    normalize_row<true, kActivation, kAdd>(row, c1 - c0);
-    for (std::size_t w = 0; w < wide_count; ++w) {
+    normalize_rows<kActivation, kAdd>(job, cut, c0, c1, r, 1);
+    for (std::size_t w = 0; w < count; ++w) {
       put_wide(job, wide[w], cut.offset(r, wide[w].channel), cut.mask_row(r, 0), wide[w].channel);
     }
   }

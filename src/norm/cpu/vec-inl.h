@@ -78,12 +78,16 @@ HWY_INLINE hn::Mask<F32> load_mask(F32 d, const std::uint8_t* row, std::int64_t 
 
 /// Writes the bits of `count` lanes, whole bytes only: with fewer than 8 lanes the second half of a
 /// byte is merged into what the first half wrote.
+template <bool kWhole>
 HWY_INLINE void store_mask(F32 d, hn::Mask<F32> mask, std::uint8_t* row, std::int64_t i,
                            std::int64_t count) {
+  constexpr std::size_t kLanes = HWY_MAX_BYTES / sizeof(float);
   std::uint8_t bits[8] = {};
   hn::StoreMaskBits(d, mask, bits);
-  if (static_cast<std::int64_t>(hn::Lanes(d)) >= 8) {
-    std::memcpy(row + i / 8, bits, static_cast<std::size_t>((count + 7) / 8));
+  if (kLanes >= 8 && kWhole) {
+    std::memcpy(row + i / 8, bits, kLanes / 8);  // a size known to the compiler
+  } else if (kLanes >= 8) {
+    for (std::int64_t byte = 0; byte < (count + 7) / 8; ++byte) row[i / 8 + byte] = bits[byte];
   } else if (i % 8 == 0) {
     row[i / 8] = bits[0];
   } else {
