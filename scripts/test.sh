@@ -11,7 +11,5 @@ for argument in "$@"; do
 done
 scripts/setup.sh
 scripts/build.sh "$preset"
-# Threads beyond the processors sleep while they wait: tests run with up to eight.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "${exclude[@]}" \
   ${arguments[@]+"${arguments[@]}"}

@@ -12,7 +12,7 @@
 #include "text.h"
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/norm/isa.h>
-#include <evenkeel/ops/deterministic.h>
+#include <evenkeel/core/deterministic.h>
 
 namespace evenkeel::app {
 namespace {
@@ -76,7 +76,7 @@ int run_info(bool json) {
                     {"kernels", norm::chosen_isa()},
                     {"kernels_available", isas},
                     {"threads", max_threads()},
-                    {"deterministic", ops::deterministic()},
+                    {"deterministic", evenkeel::deterministic()},
                     {"fusion", fusion_on()},
                     {"memory", total_memory()}});
     return 0;

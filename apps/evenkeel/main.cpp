@@ -11,7 +11,6 @@
 #include "help.h"
 #include "signals.h"
 #include "text.h"
-#include "wait_policy.h"
 #include <evenkeel/core/error.h>
 
 namespace evenkeel::app {
@@ -88,7 +87,6 @@ int run(int argc, const char* const* argv) {
 }  // namespace evenkeel::app
 
 int main(int argc, char** argv) {
-  evenkeel::app::sleep_while_waiting(argv);
   // A reader that goes away, as in `evenkeel train | head`, must not end a training run.
   std::signal(SIGPIPE, SIG_IGN);
   evenkeel::app::handle_signals_aside();

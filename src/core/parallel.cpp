@@ -1,9 +1,14 @@
 #include <evenkeel/core/error.h>
 #include <evenkeel/core/parallel.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include "core/thread_pool.h"
 
 namespace evenkeel {
 namespace {
@@ -11,14 +16,31 @@ namespace {
 /// Waking a thread costs some microseconds: below this many elements it does not pay.
 constexpr std::int64_t kElementsPerThread = 16 * 1024;
 
+/// OMP_NUM_THREADS (the first number of its list), or the number of processors.
+int initial_threads() {
+  if (const char* text = std::getenv("OMP_NUM_THREADS")) {
+    int threads = 0;
+    const auto [end, error] = std::from_chars(text, text + std::strlen(text), threads);
+    if (error == std::errc() && threads >= 1) return threads;
+  }
+  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
+std::atomic<int>& thread_limit() {
+  static std::atomic<int> limit{initial_threads()};
+  return limit;
+}
+
 }  // namespace
 
-int max_threads() { return omp_get_max_threads(); }
+int max_threads() { return thread_limit().load(std::memory_order_relaxed); }
 
 void set_max_threads(int threads) {
   if (threads < 1) fail<UsageError>("[threads] expected at least 1 thread, got {}", threads);
-  omp_set_num_threads(threads);
+  thread_limit().store(threads, std::memory_order_relaxed);
 }
+
+bool in_parallel() { return detail::inside_parallel(); }
 
 namespace detail {
 
@@ -26,26 +48,12 @@ void run_parallel(std::int64_t count, std::int64_t cost, void* context, RangeFun
   if (count <= 0) return;
   const std::int64_t total = count * std::max<std::int64_t>(cost, 1);
   const auto useful = std::min(count, std::max<std::int64_t>(1, total / kElementsPerThread));
-  const int threads = static_cast<int>(std::min<std::int64_t>(omp_get_max_threads(), useful));
-  if (threads == 1 || omp_in_parallel() != 0) {
-    function(context, 0, count);
+  const int threads = static_cast<int>(std::min<std::int64_t>(max_threads(), useful));
+  if (threads > 1 && !in_parallel() &&
+      ThreadPool::instance().run(count, threads, context, function)) {
     return;
   }
-  std::exception_ptr error;
-  std::atomic<bool> failed{false};
-#pragma omp parallel num_threads(threads)
-  {
-    const std::int64_t team = omp_get_num_threads();
-    const std::int64_t rank = omp_get_thread_num();
-    const std::int64_t begin = count * rank / team;
-    const std::int64_t end = count * (rank + 1) / team;
-    try {
-      function(context, begin, end);
-    } catch (...) {
-      if (!failed.exchange(true)) error = std::current_exception();
-    }
-  }
-  if (error) std::rethrow_exception(error);
+  function(context, 0, count);
 }
 
 }  // namespace detail

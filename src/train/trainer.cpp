@@ -14,7 +14,7 @@
 #include <evenkeel/io/file.h>
 #include <evenkeel/model/run_folder.h>
 #include <evenkeel/nn/fusion.h>
-#include <evenkeel/ops/deterministic.h>
+#include <evenkeel/core/deterministic.h>
 #include <evenkeel/optim/optim.h>
 #include <evenkeel/train/trainer.h>
 
@@ -77,7 +77,7 @@ struct Trainer::Impl {
     check_splits(splits);
     settings = resolve(wanted, splits.train.sample_shape());
     if (settings.threads > 0) set_max_threads(static_cast<int>(settings.threads));
-    if (settings.deterministic) ops::set_deterministic(true);
+    if (settings.deterministic) set_deterministic(true);
     options = train::network_options(settings, splits.train.sample_shape(), splits.train.classes);
     network = model::build_network(options, settings.seed);
     network->set_needs_input_gradient(false);

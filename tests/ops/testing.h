@@ -13,7 +13,7 @@
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/core/random.h>
 #include <evenkeel/core/tensor.h>
-#include <evenkeel/ops/deterministic.h>
+#include <evenkeel/core/deterministic.h>
 
 namespace evenkeel::ops::testing {
 

@@ -12,6 +12,8 @@ namespace evenkeel {
 int max_threads();
 /// Changes it for the whole process; below 1 throws UsageError.
 void set_max_threads(int threads);
+/// Whether the calling thread is inside a parallel_for, where further ones run serially.
+bool in_parallel();
 
 namespace detail {
 using RangeFunction = void (*)(void* context, std::int64_t begin, std::int64_t end);
@@ -21,7 +23,8 @@ void run_parallel(std::int64_t count, std::int64_t cost, void* context, RangeFun
 /// Calls f(i) for every i in [0, count), each exactly once, in any order and on any thread. What
 /// f(i) computes must depend on i only, which makes results independent of the number of threads.
 /// `cost` is the rough work of one call, in elements touched: small jobs stay on fewer threads.
-/// The first exception thrown is rethrown on the calling thread. Nested calls run serially.
+/// The first exception thrown is rethrown on the calling thread. Nested calls run serially, and so does
+/// a call that finds the threads at work for another one.
 template <class F>
 void parallel_for(std::int64_t count, std::int64_t cost, F&& f) {
   using Function = std::remove_reference_t<F>;

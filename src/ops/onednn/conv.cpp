@@ -7,7 +7,7 @@
 #include "ops/onednn/runtime.h"
 #include <evenkeel/core/memory.h>
 #include <evenkeel/core/parallel.h>
-#include <evenkeel/ops/deterministic.h>
+#include <evenkeel/core/deterministic.h>
 
 // The batch is cut into slices by the shape alone, and each slice runs through a primitive made for
 // one thread. That is as fast as letting oneDNN use all threads (within 3 % on the shapes of
@@ -86,7 +86,7 @@ Plans plan_slices(ConvDirection direction, const ConvGeometry& g, bool with_bias
   Plans plans{cut(g, direction), {}, {}};
   int threads = 1;
   // Few samples: outside deterministic mode oneDNN may spread each over all threads.
-  if (!deterministic() && plans.slices.count < max_threads() && omp_in_parallel() == 0 &&
+  if (!deterministic() && plans.slices.count < max_threads() && !in_parallel() &&
       g.samples * g.work() > kLeastWork) {
     plans.slices.count = 1;
     threads = max_threads();

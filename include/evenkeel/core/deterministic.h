@@ -1,9 +1,9 @@
 // Same bits for any number of threads.
 #pragma once
 
-namespace evenkeel::ops {
+namespace evenkeel {
 
-/// When on, every operator of this room cuts its work into slices by the shape alone, runs each
+/// When on, every operator cuts its work into slices by the shape alone, runs each
 /// with one thread, and combines them in a fixed order: results have the same bits for any number
 /// of threads. Off by default: then they have the same bits from run to run with the same number of
 /// threads. A property of the process.
@@ -14,4 +14,4 @@ namespace evenkeel::ops {
 void set_deterministic(bool on);
 bool deterministic();
 
-}  // namespace evenkeel::ops
+}  // namespace evenkeel

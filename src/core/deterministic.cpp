@@ -1,8 +1,8 @@
 #include <atomic>
 
-#include <evenkeel/ops/deterministic.h>
+#include <evenkeel/core/deterministic.h>
 
-namespace evenkeel::ops {
+namespace evenkeel {
 namespace {
 std::atomic<bool> g_deterministic{false};
 }
@@ -10,4 +10,4 @@ std::atomic<bool> g_deterministic{false};
 void set_deterministic(bool on) { g_deterministic.store(on, std::memory_order_relaxed); }
 bool deterministic() { return g_deterministic.load(std::memory_order_relaxed); }
 
-}  // namespace evenkeel::ops
+}  // namespace evenkeel

@@ -1,0 +1,125 @@
+#include "core/thread_pool.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace evenkeel::detail {
+namespace {
+
+/// Chunks per thread: enough that a thread that loses its processor leaves work for the others.
+constexpr std::int64_t kChunksPerThread = 8;
+/// A helper looks for new work this long before it sleeps; the steps of a network follow each other
+/// within this time.
+constexpr auto kAwake = std::chrono::microseconds(100);
+
+/// While alive, libraries that use OpenMP run on the calling thread alone.
+class OneOpenMPThread {
+ public:
+  OneOpenMPThread() : before_(omp_get_max_threads()) {
+    if (before_ != 1) omp_set_num_threads(1);
+  }
+  ~OneOpenMPThread() {
+    if (before_ != 1) omp_set_num_threads(before_);
+  }
+  OneOpenMPThread(const OneOpenMPThread&) = delete;
+  OneOpenMPThread& operator=(const OneOpenMPThread&) = delete;
+
+ private:
+  int before_;
+};
+
+/// Waits until the value is no longer `seen`: awake at first, then asleep.
+std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t seen) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0;; ++i) {
+    const std::uint32_t now = value.load(std::memory_order_acquire);
+    if (now != seen) return now;
+    if (i % 16 == 15) {
+      if (std::chrono::steady_clock::now() - begin > kAwake) break;
+      std::this_thread::yield();  // to whoever has something to do
+    }
+  }
+  value.wait(seen, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
+}  // namespace
+
+bool& inside_parallel() {
+  thread_local bool inside = false;
+  return inside;
+}
+
+ThreadPool& ThreadPool::instance() {
+  static ThreadPool* const pool = new ThreadPool;
+  return *pool;
+}
+
+bool ThreadPool::run(std::int64_t count, int threads, void* context, RangeFunction function) {
+  const std::unique_lock lock(busy_, std::try_to_lock);
+  if (!lock.owns_lock()) return false;
+  const auto wanted = static_cast<std::size_t>(threads - 1);
+  add_helpers(wanted);
+  Job job{count, std::max<std::int64_t>(1, count / (threads * kChunksPerThread)), context, function, {}, {}, {}};
+  job_.store(&job);
+  const std::size_t called = std::min(wanted, helpers_.size());
+  for (std::size_t i = 0; i < called; ++i) {
+    helpers_[i]->calls.fetch_add(1, std::memory_order_release);
+    helpers_[i]->calls.notify_one();
+  }
+  {
+    const OneOpenMPThread alone;
+    inside_parallel() = true;
+    work(job);
+    inside_parallel() = false;
+  }
+  // From here on nobody new sees the job; those who do are at their last chunk.
+  job_.store(nullptr);
+  while (inside_.load() != 0) std::this_thread::yield();
+  if (job.error) std::rethrow_exception(job.error);
+  return true;
+}
+
+void ThreadPool::add_helpers(std::size_t wanted) {
+  while (helpers_.size() < wanted) {
+    auto helper = std::make_unique<Helper>();
+    Helper& self = *helper;
+    helpers_.push_back(std::move(helper));
+    try {
+      std::thread([this, &self] { help(self); }).detach();
+    } catch (const std::system_error&) {  // no more threads to be had: fewer do the work
+      helpers_.pop_back();
+      return;
+    }
+  }
+}
+
+void ThreadPool::help(Helper& self) {
+  omp_set_num_threads(1);  // of this thread
+  inside_parallel() = true;
+  std::uint32_t seen = 0;
+  for (;;) {
+    seen = wait_for_change(self.calls, seen);
+    inside_.fetch_add(1);
+    if (Job* job = job_.load()) work(*job);
+    inside_.fetch_sub(1);
+  }
+}
+
+void ThreadPool::work(Job& job) {
+  for (;;) {
+    const std::int64_t begin = job.next.fetch_add(job.chunk);
+    if (begin >= job.count) return;
+    try {
+      job.function(job.context, begin, std::min(job.count, begin + job.chunk));
+    } catch (...) {
+      if (!job.failed.exchange(true)) job.error = std::current_exception();
+      job.next.store(job.count);
+      return;
+    }
+  }
+}
+
+}  // namespace evenkeel::detail
