@@ -1,6 +1,7 @@
 #include "core/thread_pool.h"
 
 #include <omp.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -28,6 +29,23 @@ class OneOpenMPThread {
 
  private:
   int before_;
+};
+
+/// While alive, threads that are started inherit a mask that blocks all signals: handlers run on the
+/// program's own threads, and never on a helper whose stack a library has put elsewhere.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
 };
 
 /// Waits until the value is no longer `seen`: awake at first, then asleep.
@@ -83,6 +101,8 @@ bool ThreadPool::run(std::int64_t count, int threads, void* context, RangeFuncti
 }
 
 void ThreadPool::add_helpers(std::size_t wanted) {
+  if (helpers_.size() >= wanted) return;
+  const SignalsBlocked blocked;
   while (helpers_.size() < wanted) {
     auto helper = std::make_unique<Helper>();
     Helper& self = *helper;
