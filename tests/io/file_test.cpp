@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <csignal>
 #include <thread>
 
@@ -190,11 +191,26 @@ TEST(ProbeWritable, refuses_files_and_what_lies_below_them) {
   EXPECT_TRUE(contains(message_of([&] { probe_writable(folder / "f/g"); }), "Not a directory"));
 }
 
+/// While alive, a process of root's has the permissions of nobody in particular.
+class OrdinaryUser {
+ public:
+  OrdinaryUser() {
+    if (::geteuid() == 0) switched_ = ::seteuid(65534) == 0;
+  }
+  ~OrdinaryUser() {
+    if (switched_ && ::seteuid(0) != 0) std::abort();
+  }
+
+ private:
+  bool switched_ = false;
+};
+
 TEST(ProbeWritable, refuses_a_folder_without_permission) {
-  if (::geteuid() == 0) GTEST_SKIP() << "everything is permitted to root";
   const TempFolder folder;
   std::filesystem::create_directory(folder / "locked");
   ::chmod((folder / "locked").c_str(), 0555);
+  ::chmod((folder / ".").c_str(), 0755);
+  const OrdinaryUser user;
   EXPECT_TRUE(
       contains(message_of([&] { probe_writable(folder / "locked"); }), "Permission denied"));
 }
