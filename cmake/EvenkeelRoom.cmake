@@ -10,6 +10,8 @@ include(EvenkeelPackages)
 function(evenkeel_compile_options target)
   target_compile_options(${target} PRIVATE
     -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
+    # GCC 12 sees overlapping copies in assignments of string literals (its bug 105651).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
     # Multiplies and adds are fused only where the source says so: the same bits everywhere.
     -ffp-contract=off)
   if(EVENKEEL_SANITIZE)

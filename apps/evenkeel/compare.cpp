@@ -1,5 +1,7 @@
-// evenkeel compare: the same network with and without batch norm, each at its best rate of one grid.
+// evenkeel compare: the same network with and without batch norm, each at its best rate of one
+// grid.
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -23,6 +25,7 @@ struct CompareArguments {
   std::vector<double> rates{0.003, 0.01, 0.03, 0.1, 0.3, 1.0};
   std::vector<double> goals{0.80, 0.85, 0.90, 0.93, 0.95};
   std::string out = "runs/compare";
+  std::int64_t seed = 1;  ///< signed, for unsigned numbers are read from "-1" too
   bool json = false;
 };
 
@@ -54,9 +57,9 @@ class Progress {
 std::string rate_text(double rate) { return fmt::format("{:g}", rate); }
 
 /// Trains at every rate of the grid and keeps the one with the best validation accuracy at the end.
-/// Returns false where a run was interrupted.
-bool train_arm(Arm& arm, const CompareArguments& arguments, const data::Splits& splits,
-               Progress& progress) {
+/// Returns 0, or the exit code of a run that was interrupted.
+int train_arm(Arm& arm, const CompareArguments& arguments, const data::Splits& splits,
+              Progress& progress) {
   bool found = false;
   for (const double rate : arguments.rates) {
     progress.next(fmt::format("{}, rate {}", arm.title, rate_text(rate)));
@@ -71,15 +74,17 @@ bool train_arm(Arm& arm, const CompareArguments& arguments, const data::Splits& 
     } catch (const NumericError&) {
       continue;  // this rate is too high for this arm
     }
-    if (!result.finished) return false;
+    if (!result.finished) return result.exit_code();
     if (!found || result.history.back().validation->accuracy > arm.validation_accuracy()) {
       arm.best = std::move(result);
       arm.rate = rate;
       found = true;
     }
   }
-  if (!found) fail<NumericError>("[compare] no rate of the grid trains '{}'", arm.title);
-  return true;
+  if (!found)
+    fail<NumericError>("[compare] none of the rates {} trains '{}'; give lower --rates",
+                       fmt::join(arguments.rates, ", "), arm.title);
+  return 0;
 }
 
 Json arm_json(const Arm& arm, const CompareArguments& arguments) {
@@ -111,7 +116,8 @@ std::string table_of(const std::vector<Arm>& arms, const CompareArguments& argum
   for (const double goal : arguments.goals) goals.push_back(fmt::format("{:g} %", goal * 100));
   table.add(goals);
   for (const Arm& arm : arms) {
-    std::vector<std::string> cells{arm.title, rate_text(arm.rate), percent(arm.best.test->accuracy)};
+    std::vector<std::string> cells{arm.title, rate_text(arm.rate),
+                                   percent(arm.best.test->accuracy)};
     for (const double goal : arguments.goals) {
       const auto at = arm.best.steps_to(goal);
       cells.push_back(at ? grouped(*at) : "-");
@@ -121,24 +127,52 @@ std::string table_of(const std::vector<Arm>& arms, const CompareArguments& argum
   return table.str(2);
 }
 
+void check(const CompareArguments& arguments) {
+  if (arguments.base.epochs < 1) {
+    fail<UsageError>("[compare] --epochs must be 1 or more, got {}", arguments.base.epochs);
+  }
+  if (arguments.seed < 0) {
+    fail<UsageError>("[compare] --seed must be 0 or more, got {}", arguments.seed);
+  }
+  for (const double rate : arguments.rates) {
+    if (!(rate > 0) || !std::isfinite(rate)) {
+      fail<UsageError>("[compare] --rates must be numbers above 0, such as 0.01,0.1; got {}", rate);
+    }
+  }
+}
+
+void check_parts(const data::Splits& splits, const std::string& spec) {
+  if (splits.validation.size() == 0 || splits.test.size() == 0) {
+    fail<UsageError>(
+        "[compare] expected samples for validation and for a test, but '{}' has {} and {}; give a "
+        "larger data set, or one with a test part",
+        spec, splits.validation.size(), splits.test.size());
+  }
+}
+
 int run_compare(CompareArguments arguments) {
+  check(arguments);
   train::Settings& base = arguments.base;
+  base.seed = static_cast<std::uint64_t>(arguments.seed);
   base.validation = 0.1;
   base.eval_every = 10;
   base.checkpoint_every = 0;
   const data::Splits splits =
       data::open_source(base.data, {.validation = base.validation, .seed = base.seed});
+  check_parts(splits, base.data);
   std::vector<Arm> arms{{"batch", "with batch norm", 0, {}}, {"none", "without", 0, {}}};
   {
     Progress progress(arms.size() * arguments.rates.size());
     for (Arm& arm : arms) {
-      if (!train_arm(arm, arguments, splits, progress)) return 128 + 2;
+      const int code = train_arm(arm, arguments, splits, progress);
+      if (code != 0) return code;
     }
   }
   if (arguments.json) {
     Json list = Json::array();
     for (const Arm& arm : arms) list.push_back(arm_json(arm, arguments));
-    print_json({{"net", base.net}, {"data", base.data}, {"rates", arguments.rates}, {"arms", list}});
+    print_json(
+        {{"net", base.net}, {"data", base.data}, {"rates", arguments.rates}, {"arms", list}});
     return 0;
   }
   print(fmt::format(
@@ -165,7 +199,7 @@ Action define_compare(CLI::App& app) {
   app.add_option("--rates", arguments->rates, "learning rates to try")
       ->delimiter(',')
       ->option_text("R,R,...");
-  app.add_option("--seed", arguments->base.seed, "of data, weights and order (1)")->option_text("N");
+  app.add_option("--seed", arguments->seed, "of data, weights and order (1)")->option_text("N");
   app.add_option("--out", arguments->out, "folder of the runs (runs/compare)")->option_text("DIR");
   app.add_flag("--json", arguments->json, "print one JSON object");
   app.footer(

@@ -91,6 +91,7 @@ int run_eval(const EvalArguments& arguments) {
                     {"loss", result.loss},
                     {"count", result.count},
                     {"run", arguments.run},
+                    {"file", run.model.file.string()},
                     {"net", run.model.options.net},
                     {"data", spec},
                     {"part", arguments.part},
@@ -99,7 +100,8 @@ int run_eval(const EvalArguments& arguments) {
     return 0;
   }
   Table table({{"", Table::Align::left}, {"", Table::Align::left}});
-  table.add({"network", fmt::format("{}, from {}", run.model.options.net, arguments.run)});
+  table.add({"network", run.model.options.net});
+  table.add({"weights", run.origin()});
   table.add(
       {"data", fmt::format("{}, {} {} samples", spec, grouped(result.count), arguments.part)});
   table.add({"statistics", arguments.mode == "train"

@@ -38,8 +38,26 @@ std::string extras_message(const CLI::App& app) {
   return fmt::format("unexpected argument '{}'", words.empty() ? "" : words.front());
 }
 
+/// "--mode: tain not in {eval,train}" in the words of the other messages; empty for another text.
+std::string choice_message(const std::string& text) {
+  const std::size_t colon = text.find(": ");
+  const std::size_t brace = text.rfind(" not in {");
+  if (colon == std::string::npos || brace == std::string::npos || !text.ends_with('}')) return "";
+  std::string choices;
+  for (const char c : text.substr(brace + 9, text.size() - brace - 10)) {
+    if (c == ',') {
+      choices += " or ";
+    } else {
+      choices += c;
+    }
+  }
+  return fmt::format("{} expects {}, got '{}'", text.substr(0, colon), choices,
+                     text.substr(colon + 2, brace - colon - 2));
+}
+
 /// "Could not convert: --top = x" in the words of the other messages.
 std::string conversion_message(const std::string& text) {
+  if (const std::string choice = choice_message(text); !choice.empty()) return choice;
   const std::string head = "Could not convert: ";
   const std::size_t equals = text.find(" = ");
   if (text.rfind(head, 0) != 0 || equals == std::string::npos) return text;

@@ -10,9 +10,9 @@
 
 #include "command.h"
 #include "text.h"
+#include <evenkeel/core/deterministic.h>
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/norm/isa.h>
-#include <evenkeel/core/deterministic.h>
 
 namespace evenkeel::app {
 namespace {

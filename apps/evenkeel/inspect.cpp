@@ -1,9 +1,10 @@
 // evenkeel inspect
 
-#include <cmath>
-#include <limits>
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -65,36 +66,81 @@ bool is_listed(const nn::LayerDescription& layer) {
   return !layer.path.empty() && !(layer.has_children && layer.type == "Sequential");
 }
 
-/// Batch norms say what was fused into them, the other layers only that they were.
+/// Batch norms say what they are fused with, the other layers only that they are.
 std::string layer_table(const std::vector<nn::LayerDescription>& layers,
                         const std::map<std::string, NormState>& states) {
-  Table table({{"layer"}, {"type"}, {"output"}, {"parameters", Table::Align::right}, {""}});
+  Table table({{"layer"}, {"type"}, {"output"}, {"parameters", Table::Align::right}, {"fused"}});
   for (const nn::LayerDescription& layer : layers) {
     if (!is_listed(layer)) continue;
     const std::string count =
         layer.has_children || layer.parameters == 0 ? "" : grouped(layer.parameters);
     const bool norm = states.count(layer.path) != 0;
-    const std::string note = norm || layer.note.empty() ? layer.note : "fused";
+    const std::string note = norm || layer.note.empty() ? layer.note : "yes";
     table.add({layer.path, layer.type, layer.output.drop(1).str(), count, note});
   }
   return table.str();
 }
 
+/// The number of batches that all layers have tracked, where it is one.
+std::optional<std::int64_t> common_batches(const std::map<std::string, NormState>& states) {
+  if (states.empty()) return std::nullopt;
+  const std::int64_t batches = states.begin()->second.batches;
+  const bool common = std::ranges::all_of(states, [&](const auto& entry) {
+    return entry.second.tracked && entry.second.batches == batches;
+  });
+  return common ? std::optional(batches) : std::nullopt;
+}
+
 std::string norm_table(const std::vector<nn::LayerDescription>& layers,
-                       const std::map<std::string, NormState>& states) {
-  Table table(
-      {{"batch norm"}, {"γ"}, {"β"}, {"mean"}, {"variance"}, {"batches", Table::Align::right}});
+                       const std::map<std::string, NormState>& states, std::string_view between) {
+  using Align = Table::Align;
+  const bool column = !common_batches(states);
+  Table table({{"batch norm"},
+               {"γ"},
+               {"β"},
+               {"mean"},
+               {"variance"},
+               {column ? "batches" : "", Align::right}});
   for (const nn::LayerDescription& layer : layers) {
     const auto it = states.find(layer.path);
     if (it == states.end()) continue;
     const NormState& state = it->second;
-    const std::string none = "-";
-    table.add(
-        {layer.path, state.affine ? text_of(state.gamma) : none,
-         state.affine ? text_of(state.beta) : none, state.tracked ? text_of(state.mean) : none,
-         state.tracked ? text_of(state.var) : none, state.tracked ? grouped(state.batches) : none});
+    const auto range = [&](bool shown, const ValueRange& values) {
+      return shown ? text_of(values, between) : "-";
+    };
+    const std::string batches = state.tracked ? grouped(state.batches) : "-";
+    table.add({layer.path, range(state.affine, state.gamma), range(state.affine, state.beta),
+               range(state.tracked, state.mean), range(state.tracked, state.var),
+               column ? batches : ""});
   }
   return table.empty() ? "" : "\n" + table.str();
+}
+
+std::size_t widest_line(const std::string& text) {
+  std::istringstream lines(text);
+  std::size_t widest = 0;
+  for (std::string line; std::getline(lines, line);) widest = std::max(widest, width_of(line));
+  return widest;
+}
+
+/// As wide as reads well, where that fits a terminal.
+std::string norm_table(const std::vector<nn::LayerDescription>& layers,
+                       const std::map<std::string, NormState>& states) {
+  constexpr std::size_t kWidth = 80;
+  const std::string text = norm_table(layers, states, " .. ");
+  return widest_line(text) <= kWidth ? text : norm_table(layers, states, "..");
+}
+
+std::string totals(std::int64_t parameters, const std::map<std::string, NormState>& states,
+                   int fused_layers) {
+  std::string text =
+      fmt::format("\n{} parameters, {} batch norm layers, {} layers fused into them\n",
+                  grouped(parameters), states.size(), fused_layers);
+  if (const auto batches = common_batches(states)) {
+    text += fmt::format("running mean and variance of {} batch{}\n", grouped(*batches),
+                        *batches == 1 ? "" : "es");
+  }
+  return text;
 }
 
 Json layers_json(const std::vector<nn::LayerDescription>& layers,
@@ -124,10 +170,10 @@ Json layers_json(const std::vector<nn::LayerDescription>& layers,
   return list;
 }
 
-std::string heading(const InspectArguments& arguments, const LoadedRun& run) {
+std::string heading(const LoadedRun& run) {
   const model::NetworkOptions& options = run.model.options;
-  std::string text = fmt::format("{} from {}", options.net, arguments.path);
-  if (run.settings) text += fmt::format(", trained on {}", run.settings->data);
+  std::string text = fmt::format("{} from {}", options.net, run.origin());
+  if (run.settings) text += fmt::format("\ntrained on {}", run.settings->data);
   return text + fmt::format("\ninput {}, {} classes\n\n", options.input.str(), options.classes);
 }
 
@@ -139,6 +185,7 @@ int inspect_network(const InspectArguments& arguments) {
   const std::int64_t parameters = network.parameter_count();
   if (arguments.json) {
     Json json{{"path", arguments.path},
+              {"file", run.model.file.string()},
               {"net", run.model.options.net},
               {"input", to_json(run.model.options.input)},
               {"classes", run.model.options.classes},
@@ -149,9 +196,8 @@ int inspect_network(const InspectArguments& arguments) {
     print_json(json);
     return 0;
   }
-  print(heading(arguments, run) + layer_table(layers, states) + norm_table(layers, states) +
-        fmt::format("\n{} parameters, {} batch norm layers, {} layers fused into them\n",
-                    grouped(parameters), states.size(), run.fused_layers));
+  print(heading(run) + layer_table(layers, states) + norm_table(layers, states) +
+        totals(parameters, states, run.fused_layers));
   return 0;
 }
 

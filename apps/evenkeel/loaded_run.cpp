@@ -1,5 +1,7 @@
 #include "loaded_run.h"
 
+#include <cstdio>
+
 #include <fmt/format.h>
 
 #include <evenkeel/core/parallel.h>
@@ -11,9 +13,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<train::Settings> settings_beside(const fs::path& path) {
+/// Of the run to which a file of weights belongs.
+std::optional<train::Settings> settings_beside(const fs::path& file) {
   std::error_code ignored;
-  const fs::path folder = fs::is_directory(path, ignored) ? path : path.parent_path();
+  fs::path folder = file.parent_path();
+  if (folder.filename() == "checkpoints") folder = folder.parent_path();
   if (!fs::is_regular_file(folder / "config.toml", ignored)) return std::nullopt;
   return train::stored_settings(folder);
 }
@@ -25,6 +29,10 @@ Layout LoadedRun::layout() const {
                                                      : Layout::channels_first;
 }
 
+std::string LoadedRun::origin() const {
+  return model.file.string() + (model.from_checkpoint ? " (a checkpoint)" : "");
+}
+
 std::string LoadedRun::class_name(std::int64_t label) const {
   const auto index = static_cast<std::size_t>(label);
   const auto& names = model.recipe.class_names;
@@ -33,8 +41,9 @@ std::string LoadedRun::class_name(std::int64_t label) const {
 
 LoadedRun load(const fs::path& path) {
   LoadedRun run;
-  run.model = model::load_run(path);
-  run.settings = settings_beside(path);
+  run.model = model::load_run(
+      path, [](const std::string& text) { fmt::print(stderr, "evenkeel: warning: {}\n", text); });
+  run.settings = settings_beside(run.model.file);
   run.fused_layers = nn::fuse(*run.model.network);
   return run;
 }

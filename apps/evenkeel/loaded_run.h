@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include <evenkeel/data/dataset.h>
 #include <evenkeel/model/run_folder.h>
@@ -17,11 +18,14 @@ struct LoadedRun {
 
   data::Normalization normalization() const { return {model.recipe.mean, model.recipe.stddev}; }
   Layout layout() const;
+  /// "PATH", or "PATH (a checkpoint)".
+  std::string origin() const;
   /// The name of a class, or its number.
   std::string class_name(std::int64_t label) const;
 };
 
-/// From a run folder or a .safetensors file. Throws IoError.
+/// From a run folder or a .safetensors file; warns on standard error of damaged checkpoints that
+/// were passed over. Throws IoError.
 LoadedRun load(const std::filesystem::path& path);
 
 /// --threads: 0 leaves the number as it is.

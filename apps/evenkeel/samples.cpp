@@ -57,8 +57,10 @@ Tensor read_features(const fs::path& path, std::int64_t wanted) {
       if (*label == '\0') throw;  // a label that is a word is no fault of a table with labels
     }
   }
-  fail<ShapeError>("[predict] '{}' has {} columns, but the network takes {} values{}",
-                   path.string(), found, wanted, found == 0 ? "" : " (and a label at most)");
+  fail<ShapeError>(
+      "[predict] '{}' has {} columns, but the network takes {} values{}; give rows like those of "
+      "training",
+      path.string(), found, wanted, found == 0 ? "" : " (and a label at most)");
 }
 
 FileSamples read_table(const fs::path& path, const Shape& input) {
@@ -72,8 +74,10 @@ FileSamples read_array(const fs::path& path, const Shape& input) {
   const bool many = array.rank() >= 1 && (array.shape().drop(1) == input ||
                                           array.shape().drop(1).numel() == input.numel());
   if (!one && !many) {
-    fail<ShapeError>("[predict] '{}' has shape {}, but the network takes {} or [N, ...] of it",
-                     path.string(), array.shape().str(), input.str());
+    fail<ShapeError>(
+        "[predict] '{}' has shape {}, but the network takes {}; give one such sample, or [N, ...] "
+        "of them",
+        path.string(), array.shape().str(), input.str());
   }
   const Tensor samples = array.reshape(batch_of(one ? 1 : array.dim(0), input));
   const bool picture = samples.dtype() == DType::u8 && input.rank() == 3;

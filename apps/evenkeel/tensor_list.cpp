@@ -29,6 +29,7 @@ bool holds_only_tensors(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) return false;
   if (path.extension() == ".npy" || path.extension() == ".npz") return true;
+  if (path.extension() != ".safetensors") return false;
   return io::read_safetensors(path).metadata.count("evenkeel.format") == 0;
 }
 

@@ -32,7 +32,8 @@ std::string brief(double value, double size, int extra) {
   if (!std::isfinite(size) || size < 1e-3 || size >= 1e5) {
     return fmt::format("{:.{}e}", value, 1 + extra);
   }
-  const int decimals = size < 1 ? 3 : size < 10 ? 2 : size < 100 ? 1 : 0;
+  const int digits = 1 + static_cast<int>(std::floor(std::log10(size)));  // before the point
+  const int decimals = std::max(0, 3 - digits);
   return fmt::format("{:.{}f}", value, decimals + extra);
 }
 

@@ -29,7 +29,12 @@ train::Settings gather(const TrainArguments& arguments) {
   arguments.flags.apply(flags_alone);
   train::Settings settings;
   if (!arguments.config.empty()) {
-    settings = train::settings_from(model::read_config(arguments.config));
+    const model::Config config = model::read_config(arguments.config);
+    try {
+      settings = train::settings_from(config);
+    } catch (const UsageError& error) {
+      fail<UsageError>("{} (in '{}')", error.what(), arguments.config);
+    }
   } else if (flags_alone.resume && !flags_alone.out.empty()) {
     settings = train::stored_settings(flags_alone.out);
   }

@@ -22,18 +22,17 @@ ValueRange range_of(const Tensor& tensor) {
   return range;
 }
 
-std::string text_of(const ValueRange& range) {
+std::string text_of(const ValueRange& range, std::string_view between) {
   std::string text;
   if (range.finite > 0) {
-    // Both with the same digits, and enough to tell them apart.
+    // Both with the same digits, and one more where that tells them apart.
     const double size = std::max(std::abs(range.low), std::abs(range.high));
-    int extra = 0;
-    while (extra < 2 && range.low < range.high &&
-           brief(range.low, size, extra) == brief(range.high, size, extra)) {
-      ++extra;
-    }
+    const auto equal_with = [&](int extra) {
+      return brief(range.low, size, extra) == brief(range.high, size, extra);
+    };
+    const int extra = equal_with(0) && !equal_with(1) ? 1 : 0;
     text = brief(range.low, size, extra);
-    if (range.low < range.high) text += " .. " + brief(range.high, size, extra);
+    if (!equal_with(extra)) text += std::string(between) + brief(range.high, size, extra);
   }
   if (range.not_finite > 0) text += fmt::format(" ({} not finite)", range.not_finite);
   return text.empty() ? "empty" : text;

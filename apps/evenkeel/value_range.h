@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "text.h"
 #include <evenkeel/core/tensor.h>
@@ -16,7 +17,7 @@ struct ValueRange {
 
 ValueRange range_of(const Tensor& tensor);
 /// "-0.123 .. 4.56", one number where all are equal, and how many are not finite.
-std::string text_of(const ValueRange& range);
+std::string text_of(const ValueRange& range, std::string_view between = " .. ");
 /// {"min": …, "max": …}, with null where nothing is finite.
 Json to_json(const ValueRange& range);
 

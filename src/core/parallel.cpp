@@ -53,7 +53,7 @@ void run_parallel(std::int64_t count, std::int64_t cost, void* context, RangeFun
       ThreadPool::instance().run(count, threads, context, function)) {
     return;
   }
-  function(context, 0, count);
+  run_serially(count, context, function);
 }
 
 }  // namespace detail

@@ -15,20 +15,24 @@ constexpr std::int64_t kChunksPerThread = 8;
 /// within this time.
 constexpr auto kAwake = std::chrono::microseconds(100);
 
-/// While alive, libraries that use OpenMP run on the calling thread alone.
-class OneOpenMPThread {
+/// While alive, the calling thread is inside a parallel_for, and libraries that use OpenMP run on it
+/// alone.
+class InsideParallel {
  public:
-  OneOpenMPThread() : before_(omp_get_max_threads()) {
-    if (before_ != 1) omp_set_num_threads(1);
+  InsideParallel() : before_(inside_parallel()), threads_(omp_get_max_threads()) {
+    inside_parallel() = true;
+    if (threads_ != 1) omp_set_num_threads(1);
   }
-  ~OneOpenMPThread() {
-    if (before_ != 1) omp_set_num_threads(before_);
+  ~InsideParallel() {
+    inside_parallel() = before_;
+    if (threads_ != 1) omp_set_num_threads(threads_);
   }
-  OneOpenMPThread(const OneOpenMPThread&) = delete;
-  OneOpenMPThread& operator=(const OneOpenMPThread&) = delete;
+  InsideParallel(const InsideParallel&) = delete;
+  InsideParallel& operator=(const InsideParallel&) = delete;
 
  private:
-  int before_;
+  bool before_;
+  int threads_;
 };
 
 /// While alive, threads that are started inherit a mask that blocks all signals: handlers run on the
@@ -70,6 +74,11 @@ bool& inside_parallel() {
   return inside;
 }
 
+void run_serially(std::int64_t count, void* context, RangeFunction function) {
+  const InsideParallel inside;
+  function(context, 0, count);
+}
+
 ThreadPool& ThreadPool::instance() {
   static ThreadPool* const pool = new ThreadPool;
   return *pool;
@@ -88,10 +97,8 @@ bool ThreadPool::run(std::int64_t count, int threads, void* context, RangeFuncti
     helpers_[i]->calls.notify_one();
   }
   {
-    const OneOpenMPThread alone;
-    inside_parallel() = true;
+    const InsideParallel inside;
     work(job);
-    inside_parallel() = false;
   }
   // From here on nobody new sees the job; those who do are at their last chunk.
   job_.store(nullptr);

@@ -13,8 +13,8 @@
 
 namespace evenkeel::detail {
 
-/// A caller and its helpers take chunks of one job from a shared counter. The caller never waits for a
-/// helper that has not begun a chunk: on a machine that also does something else a helper may be
+/// A caller and its helpers take chunks of one job from a shared counter. The caller waits for no helper
+/// that has not come to the job: on a machine that also does something else a helper may be
 /// asleep or without a processor for milliseconds, and OpenMP's regions, which end when every thread
 /// has come by, were measured to make a training step twenty times slower there. Which thread runs a
 /// chunk does not show in any result (see parallel_for).
@@ -55,5 +55,8 @@ class ThreadPool {
 
 /// Whether the calling thread is inside a parallel_for.
 bool& inside_parallel();
+
+/// The same surroundings as in the pool, without it.
+void run_serially(std::int64_t count, void* context, RangeFunction function);
 
 }  // namespace evenkeel::detail

@@ -1,9 +1,12 @@
 // A network in one .safetensors file: architecture and recipe in the metadata, state as tensors.
 
+#include <algorithm>
+
 #include "model/construct.h"
 #include "model/recipe_text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/io/safetensors.h>
+#include <evenkeel/model/checksum.h>
 #include <evenkeel/model/run_folder.h>
 
 namespace evenkeel::model {
@@ -47,6 +50,23 @@ void check_recipe(const InputRecipe& recipe, const NetworkOptions& options,
   }
 }
 
+bool is_checkpoint(const io::TensorFile& file) {
+  return std::ranges::any_of(
+      file.tensors, [](const auto& entry) { return entry.first.starts_with(kNetworkPrefix); });
+}
+
+/// The network's tensors under their own names; a checkpoint's others are left out.
+nn::StateDict network_tensors(const io::TensorFile& file) {
+  if (!is_checkpoint(file)) return file.tensors;
+  nn::StateDict state;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.starts_with(kNetworkPrefix)) {
+      state.emplace_back(name.substr(kNetworkPrefix.size()), tensor);
+    }
+  }
+  return state;
+}
+
 LoadedNetwork rebuild(const io::TensorFile& file, const std::string& where) {
   LoadedNetwork loaded;
   loaded.options = network_options(parse_config(require(file, kNetworkKey, where), where));
@@ -55,23 +75,30 @@ LoadedNetwork rebuild(const io::TensorFile& file, const std::string& where) {
   loaded.metadata = file.metadata;
   for (const char* key : {kFormatKey, kNetworkKey, kRecipeKey}) loaded.metadata.erase(key);
   loaded.network = construct_network(loaded.options);
-  loaded.network->load_state_dict(file.tensors);
+  loaded.network->load_state_dict(network_tensors(file));
   loaded.network->eval();
+  loaded.file = where;
+  loaded.from_checkpoint = is_checkpoint(file);
   return loaded;
 }
 
 }  // namespace
 
+std::map<std::string, std::string> network_metadata(const NetworkOptions& options,
+                                                    const InputRecipe& recipe) {
+  Config config;
+  put_network_options(options, config);
+  return {{kFormatKey, std::string(kFormat)},
+          {kNetworkKey, to_toml(config)},
+          {kRecipeKey, to_text(recipe)}};
+}
+
 void save_network(const std::filesystem::path& path, nn::Module& network,
                   const NetworkOptions& options, const InputRecipe& recipe,
                   const std::map<std::string, std::string>& extra) {
-  Config config;
-  put_network_options(options, config);
   io::TensorFile file;
-  file.metadata = extra;
-  file.metadata.insert_or_assign(kFormatKey, std::string(kFormat));
-  file.metadata[kNetworkKey] = to_toml(config);
-  file.metadata[kRecipeKey] = to_text(recipe);
+  file.metadata = network_metadata(options, recipe);
+  file.metadata.insert(extra.begin(), extra.end());
   file.tensors = network.state_dict();
   io::write_safetensors(path, file);
 }
@@ -80,6 +107,7 @@ LoadedNetwork load_network(const std::filesystem::path& path) {
   const io::TensorFile file = io::read_safetensors(path);
   const std::string where = path.string();
   check_format(file, where);
+  if (has_checksum(file)) verify_checksum(file, path);
   try {
     return rebuild(file, where);
   } catch (const IoError&) {

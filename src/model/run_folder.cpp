@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <evenkeel/core/error.h>
 #include <evenkeel/io/file.h>
 #include <evenkeel/model/run_folder.h>
@@ -48,7 +50,7 @@ RunFolder RunFolder::open(const fs::path& path) {
   RunFolder run(path);
   if (!is_folder(path)) {
     fail<IoError>(
-        "[run] '{}' is not a run folder: there is no such folder; give a folder written by "
+        "[run] '{}' is not a run folder: there is no such file or folder; give a folder written by "
         "'evenkeel train --out'",
         path.string());
   }
@@ -61,13 +63,49 @@ RunFolder RunFolder::open(const fs::path& path) {
   return run;
 }
 
-LoadedNetwork load_run(const fs::path& run_or_file) {
-  if (is_file(run_or_file)) return load_network(run_or_file);
+std::vector<fs::path> list_checkpoints(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const fs::path& path = entry.path();
+    const bool named_so = path.filename().string().starts_with("step-");
+    if (named_so && path.extension() == ".safetensors") paths.push_back(path);
+  }
+  std::ranges::sort(paths, std::greater<>());  // their steps have leading zeros
+  return paths;
+}
+
+LoadedNetwork load_run(const fs::path& run_or_file,
+                       const std::function<void(const std::string&)>& warn) {
+  if (is_file(run_or_file)) {
+    if (run_or_file.extension() != ".safetensors") {
+      fail<IoError>(
+          "[run] '{}' is neither a run folder nor a .safetensors file; give a folder written by "
+          "'evenkeel train --out', or a file of weights in it",
+          run_or_file.string());
+    }
+    return load_network(run_or_file);
+  }
   const RunFolder run = RunFolder::open(run_or_file);
   if (is_file(run.weights())) return load_network(run.weights());
   if (is_file(run.best())) return load_network(run.best());
+  const std::vector<fs::path> checkpoints = list_checkpoints(run.checkpoints());
+  for (const fs::path& path : checkpoints) {
+    try {
+      return load_network(path);
+    } catch (const Error& error) {
+      if (warn) warn(fmt::format("{}; taking the checkpoint before it", error.what()));
+    }
+  }
+  if (!checkpoints.empty()) {
+    fail<IoError>(
+        "[run] '{}' has no weights, and none of its {} checkpoints is intact; train it anew with "
+        "--replace",
+        run.path().string(), checkpoints.size());
+  }
   fail<IoError>(
-      "[run] '{}' has no weights yet: no {}; go on with 'evenkeel train --out {} --resume'",
+      "[run] '{}' has no weights yet: neither {} nor a checkpoint; go on with 'evenkeel train "
+      "--out {} --resume'",
       run.path().string(), run.weights().filename().string(), run.path().string());
 }
 

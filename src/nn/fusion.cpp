@@ -28,7 +28,7 @@ int fuse_sequence(Sequential& sequence) {
     if (norm->fused_activation() != norm::Activation::none) continue;
     const auto kind = fusible(activation->kind());
     if (!kind) continue;
-    norm->fuse_activation(*kind, static_cast<float>(activation->slope()));
+    norm->fuse_activation(*kind, activation->slope());
     activation->set_absorbed(true);
     ++count;
   }

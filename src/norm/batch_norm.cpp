@@ -179,6 +179,10 @@ void collect(const ConstChannelView& x, const Moments& moments, std::span<std::b
   check_channels(x, moments.count.size(), "count");
   check_channels(x, moments.mean.size(), "mean");
   check_channels(x, moments.m2.size(), "m2");
+  if (x.numel() == 0) {
+    for (const auto& span : {moments.count, moments.mean, moments.m2}) std::ranges::fill(span, 0.0);
+    return;
+  }
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
@@ -267,7 +271,7 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
   check_epilogue(x, epilogue);
   check_state(x, state, epilogue);
   check_count(x);
-  if (running != nullptr) check_running(x, *running);
+  if (running != nullptr) check_running(static_cast<std::size_t>(x.c), *running);
   if (x.numel() == 0) {
     std::ranges::fill(state.mean, 0.0);
     std::ranges::fill(state.var, 0.0);

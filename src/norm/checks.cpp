@@ -85,11 +85,17 @@ void check_count(const ConstChannelView& x) {
   }
 }
 
-void check_running(const ConstChannelView& x, const RunningStats& running) {
-  check_channels(x, running.mean.size(), "running_mean");
-  check_channels(x, running.var.size(), "running_var");
+void check_running(std::size_t channels, const RunningStats& running) {
+  if (running.mean.size() != channels || running.var.size() != channels) {
+    fail<ShapeError>("[batch_norm] expected running statistics of {} channels, got {} and {}",
+                     channels, running.mean.size(), running.var.size());
+  }
   if (!running.momentum && running.batches == nullptr) {
     fail<UsageError>("[batch_norm] the cumulative average needs a count of batches");
+  }
+  if (running.batches != nullptr && *running.batches < 0) {
+    fail<UsageError>("[batch_norm] expected 0 or more batches behind the averages, got {}",
+                     *running.batches);
   }
   if (running.momentum && !(*running.momentum >= 0 && *running.momentum <= 1)) {
     fail<UsageError>("[batch_norm] expected momentum from 0 to 1, got {}", *running.momentum);

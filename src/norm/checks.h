@@ -15,6 +15,6 @@ void check_epilogue(const ConstChannelView& x, const Epilogue& epilogue);
 void check_state(const ConstChannelView& x, const BatchNormState& state, const Epilogue& epilogue);
 /// One value per channel has no variance.
 void check_count(const ConstChannelView& x);
-void check_running(const ConstChannelView& x, const RunningStats& running);
+void check_running(std::size_t channels, const RunningStats& running);
 
 }  // namespace evenkeel::norm

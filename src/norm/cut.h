@@ -108,6 +108,7 @@ struct ShiftedSums {
   double mean() const { return first == 0 ? pivot : pivot + first / count; }
   /// Σ(x−mean)²; rounding cannot make it negative, NaN stays.
   double m2() const {
+    if (count == 0) return 0;
     const double value = second - first * first / count;
     return value < 0 ? 0 : value;
   }

@@ -35,9 +35,15 @@ void combine(const Moments& into, const Moments& other) {
     const double n = other.count[c];
     const double total = into.count[c] + n;
     if (n == 0) continue;
+    if (into.count[c] == 0) {
+      into.count[c] = n;
+      into.mean[c] = other.mean[c];
+      into.m2[c] = other.m2[c];
+      continue;
+    }
     const double delta = other.mean[c] - into.mean[c];
     into.m2[c] += other.m2[c] + delta * delta * (into.count[c] * n / total);
-    into.mean[c] = into.count[c] == 0 ? other.mean[c] : into.mean[c] + delta * (n / total);
+    into.mean[c] += delta * (n / total);
     into.count[c] = total;
   }
 }
@@ -66,6 +72,15 @@ void finalize(const Moments& moments, double eps, BatchNormState& state) {
 }
 
 bool update_running(const BatchNormState& state, double count, RunningStats& running) {
+  check_running(state.mean.size(), running);
+  if (state.var.size() != state.mean.size()) {
+    fail<ShapeError>("[batch_norm] expected a state of {} channels, got {} variances",
+                     state.mean.size(), state.var.size());
+  }
+  if (!(count > 1)) {
+    fail<ShapeError>("[batch_norm] expected statistics of more than one value per channel, got {}",
+                     count);
+  }
   if (running.refuse_non_finite) {
     const auto finite = [](double v) { return std::isfinite(v); };
     if (!std::ranges::all_of(state.mean, finite) || !std::ranges::all_of(state.var, finite)) {
@@ -92,6 +107,10 @@ bool update_running(const BatchNormState& state, double count, RunningStats& run
 void accumulate_affine_gradients(const BatchNormState& state, const GradientSums& sums,
                                  VectorView dgamma, VectorView dbeta) {
   const std::size_t channels = sums.g.size();
+  if (sums.g_centred.size() != channels || state.inv_std.size() != channels) {
+    fail<ShapeError>("[batch_norm] expected sums and state of {} channels, got {} and {}", channels,
+                     sums.g_centred.size(), state.inv_std.size());
+  }
   if ((!dgamma.empty() && dgamma.size() != channels) ||
       (!dbeta.empty() && dbeta.size() != channels)) {
     fail<ShapeError>("[batch_norm] expected gradients of {} channels, got {} and {}", channels,

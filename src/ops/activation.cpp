@@ -51,7 +51,7 @@ void activation_forward(ActivationKind kind, const Tensor& x, Tensor& y, double 
     const T factor = static_cast<T>(slope);
     switch (kind) {  // comparisons are turned so that NaN passes through
       case ActivationKind::relu:
-        return map<T>(x, y, [](T v) { return v < T{0} ? T{0} : v; });
+        return map<T>(x, y, [](T v) { return v <= T{0} ? T{0} : v; });
       case ActivationKind::leaky_relu:
         return map<T>(x, y, [factor](T v) { return v * (v < T{0} ? factor : T{1}); });
       case ActivationKind::sigmoid:

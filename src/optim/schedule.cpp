@@ -131,7 +131,7 @@ double Schedule::lr_at(std::int64_t step, std::int64_t total_steps) const {
   const std::int64_t last = std::max<std::int64_t>(total_steps, 1) - 1;
   const std::int64_t at = std::clamp<std::int64_t>(step, 0, last);
   if (at < options_.warmup) {
-    return options_.lr * static_cast<double>(at + 1) / static_cast<double>(options_.warmup);
+    return options_.lr * (static_cast<double>(at + 1) / static_cast<double>(options_.warmup));
   }
   return options_.lr * shape_({at, last + 1, options_.warmup, options_.steps_per_epoch});
 }

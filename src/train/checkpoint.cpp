@@ -4,9 +4,10 @@
 #include <map>
 
 #include <evenkeel/core/error.h>
-#include <evenkeel/io/checksum.h>
 #include <evenkeel/io/file.h>
 #include <evenkeel/io/safetensors.h>
+#include <evenkeel/model/checksum.h>
+#include <evenkeel/model/run_folder.h>
 
 namespace evenkeel::train {
 namespace {
@@ -15,30 +16,11 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFormatKey = "evenkeel.checkpoint";
 constexpr const char* kFormat = "1";
-constexpr const char* kChecksumKey = "evenkeel.crc32c";
-constexpr std::string_view kNetwork = "network/";
+constexpr std::string_view kNetwork = model::kNetworkPrefix;
 constexpr std::string_view kOptimizer = "optimizer/";
 constexpr std::string_view kProgress = "progress/";
 constexpr std::int64_t kEpochColumns = 10;
 constexpr std::int64_t kEvaluationColumns = 4;
-
-std::span<const std::byte> bytes_of(const Tensor& tensor) {
-  return {static_cast<const std::byte*>(tensor.raw()), tensor.bytes()};
-}
-
-/// Over names, types, shapes and bytes, in the order of the names.
-std::string checksum(const io::TensorFile& file) {
-  std::map<std::string, Tensor> sorted;
-  for (const auto& [name, tensor] : file.tensors) sorted[name] = tensor;
-  std::uint32_t crc = 0;
-  for (const auto& [name, tensor] : sorted) {
-    const std::string head =
-        fmt::format("{}\n{} {}\n", name, name_of(tensor.dtype()), tensor.shape().str());
-    crc = io::crc32c(std::as_bytes(std::span(head)), crc);
-    crc = io::crc32c(bytes_of(tensor.to(Layout::channels_first)), crc);
-  }
-  return fmt::format("{:08x}", crc);
-}
 
 template <class T>
 Tensor vector_of(const std::vector<T>& values) {
@@ -152,10 +134,6 @@ std::string text_of(const io::TensorFile& file, const char* key) {
   return it == file.metadata.end() ? std::string() : it->second;
 }
 
-bool is_checkpoint(const fs::path& path) {
-  return path.filename().string().starts_with("step-") && path.extension() == ".safetensors";
-}
-
 /// What a run that was killed while it saved leaves behind.
 bool is_temporary(const fs::path& path) {
   return path.filename().string().starts_with(".evenkeel-") && path.extension() == ".tmp";
@@ -165,11 +143,12 @@ bool is_temporary(const fs::path& path) {
 
 void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   io::TensorFile file;
+  file.metadata = checkpoint.metadata;
   append(file, kNetwork, checkpoint.network);
   append(file, kOptimizer, checkpoint.optimizer);
   append(file, kProgress, pack(checkpoint.progress));
-  file.metadata.emplace(kFormatKey, kFormat);
-  file.metadata.emplace(kChecksumKey, checksum(file));
+  file.metadata.insert_or_assign(kFormatKey, kFormat);
+  model::add_checksum(file);
   io::write_safetensors(path, file);
 }
 
@@ -179,11 +158,9 @@ Checkpoint read_checkpoint(const fs::path& path) {
   if (text_of(file, kFormatKey) != kFormat) {
     fail<IoError>("[checkpoint] '{}' is not a checkpoint of format {}", where, kFormat);
   }
-  if (text_of(file, kChecksumKey) != checksum(file)) {
-    fail<IoError>("[checkpoint] '{}' is damaged: its content does not match its checksum", where);
-  }
+  model::verify_checksum(file, path);
   return {part_of(file, kNetwork), part_of(file, kOptimizer),
-          unpack(part_of(file, kProgress), where)};
+          unpack(part_of(file, kProgress), where), file.metadata};
 }
 
 void CheckpointFolder::prepare() const {
@@ -200,24 +177,16 @@ void CheckpointFolder::write(const Checkpoint& checkpoint) {
   const fs::path path = folder_ / fmt::format("step-{:010}.safetensors", checkpoint.progress.step);
   write_checkpoint(path, checkpoint);
   std::error_code ignored;  // one file too many does no harm
-  std::vector<fs::path> old;
-  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
-    const fs::path& other = entry.path();
-    if (is_checkpoint(other) && other != path && other != previous_) old.push_back(other);
+  for (const fs::path& other : model::list_checkpoints(folder_)) {
+    if (other != path && other != previous_) fs::remove(other, ignored);
   }
-  for (const fs::path& other : old) fs::remove(other, ignored);
   previous_ = path;
 }
 
 std::optional<Checkpoint> CheckpointFolder::read_newest(
     const std::function<void(const std::string&)>& warn) {
-  std::vector<fs::path> paths;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
-    if (is_checkpoint(entry.path())) paths.push_back(entry.path());
-  }
+  const std::vector<fs::path> paths = model::list_checkpoints(folder_);
   if (paths.empty()) return std::nullopt;
-  std::ranges::sort(paths, std::greater<>());
   for (const fs::path& path : paths) {
     try {
       Checkpoint checkpoint = read_checkpoint(path);

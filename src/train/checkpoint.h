@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -15,6 +16,7 @@ struct Checkpoint {
   nn::StateDict network;  ///< parameters and all buffers
   nn::StateDict optimizer;
   Progress progress;
+  std::map<std::string, std::string> metadata{};  ///< model::network_metadata, and what else helps
 };
 
 /// Replaces the file as a whole. Throws IoError naming the path and the cause.

@@ -34,7 +34,10 @@ StepOutcome Stepper::step(const data::Batch& batch, double lr) {
   };
   if (!std::isfinite(loss.value)) {
     network_.clear_saved();
-    skip(fmt::format("the loss is {}", loss.value));
+    // Without the sign that a NaN may have, which says nothing.
+    skip(fmt::format("the loss is {}", std::isnan(loss.value) ? "nan"
+                                       : loss.value > 0       ? "inf"
+                                                              : "-inf"));
     return outcome;
   }
   network_.backward(loss.gradient);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <evenkeel/train/reporter.h>
@@ -28,17 +29,46 @@ std::string shell_word(const std::string& path) {
   return quoted + "'";
 }
 
+/// "60,000"
+std::string grouped(std::int64_t value) {
+  std::string digits = fmt::format("{}", value);
+  for (std::size_t i = digits.size(); i > 3;) {
+    i -= 3;
+    digits.insert(i, 1, ',');
+  }
+  return digits;
+}
+
+/// At most nine columns for any value.
+std::string loss_text(double loss) {
+  return std::abs(loss) < 1000 || !std::isfinite(loss) ? fmt::format("{:.4f}", loss)
+                                                       : fmt::format("{:.2e}", loss);
+}
+
+/// The parts one after another with commas, on as many lines as they need.
+std::string packed(const std::vector<std::string>& parts) {
+  constexpr std::size_t kWidth = 80;
+  std::string text, line;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string part = parts[i] + (i + 1 < parts.size() ? "," : "");
+    if (!line.empty() && line.size() + 1 + part.size() > kWidth) {
+      text += line + "\n";
+      line.assign(1, ' ');  // and the blank before the part
+    }
+    line += (line.empty() ? "" : " ") + part;
+  }
+  return text + line;
+}
+
+std::size_t columns_of(std::FILE* terminal) {
+  winsize size{};
+  const bool known = ::ioctl(::fileno(terminal), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
 std::string bar_text(double part, std::size_t width) {
   const auto full = static_cast<std::size_t>(part * static_cast<double>(width));
   return std::string(std::min(full, width), '=') + std::string(width - std::min(full, width), ' ');
-}
-
-/// Columns of the table; the validation column only where there is one.
-std::string row(bool validation, const std::string& epoch, const std::string& loss,
-                const std::string& train, const std::string& value, const std::string& lr,
-                const std::string& seconds) {
-  return fmt::format("{:>7}  {:>8}  {:>9}{}  {:>9}  {:>7}", epoch, loss, train,
-                     validation ? fmt::format("  {:>10}", value) : "", lr, seconds);
 }
 
 }  // namespace
@@ -57,17 +87,23 @@ void TerminalReporter::on_start(const RunInfo& info) {
   const Settings& s = info.settings;
   validation_ = info.validation_samples > 0;
   epochs_ = s.epochs;
-  print(fmt::format("{} on {}: {} parameters, {} training samples{}, {} test samples", s.net,
-                    s.data, info.parameters, info.train_samples,
-                    validation_ ? fmt::format(", {} for validation", info.validation_samples) : "",
-                    info.test_samples));
-  print(fmt::format("norm {}, {} lr {:.4g} {}, batch {}, seed {}, run folder {}", s.norm,
-                    s.optimizer, s.lr.value_or(0), s.schedule, s.batch_size, s.seed,
-                    info.folder.string()));
-  if (info.resumed_at) {
-    print(fmt::format("resumed after step {} of {}", *info.resumed_at, info.total_steps));
+  std::vector<std::string> data{
+      fmt::format("{} on {}: {} parameters", s.net, s.data, grouped(info.parameters)),
+      fmt::format("{} training samples", grouped(info.train_samples))};
+  if (validation_) {
+    data.push_back(fmt::format("{} for validation", grouped(info.validation_samples)));
   }
-  print(row(validation_, "epoch", "loss", "train acc", "valid. acc", "lr", "seconds"));
+  data.push_back(fmt::format("{} test samples", grouped(info.test_samples)));
+  print(packed(data));
+  print(packed({fmt::format("norm {}", s.norm),
+                fmt::format("{} lr {:.4g} {}", s.optimizer, s.lr.value_or(0), s.schedule),
+                fmt::format("batch {}", s.batch_size), fmt::format("seed {}", s.seed),
+                fmt::format("run folder {}", info.folder.string())}));
+  if (info.resumed_at) {
+    print(fmt::format("resumed after step {} of {}", grouped(*info.resumed_at),
+                      grouped(info.total_steps)));
+  }
+  print(row("epoch", "loss", "train acc", "valid. acc", "lr", "seconds"));
 }
 
 void TerminalReporter::on_step(const StepInfo& info) {
@@ -78,46 +114,63 @@ void TerminalReporter::on_step(const StepInfo& info) {
   const double part = static_cast<double>(info.step) / static_cast<double>(info.total_steps);
   const double left = info.seconds / static_cast<double>(info.steps_taken) *
                       static_cast<double>(info.total_steps - info.step);
-  fmt::print(bar_, "\r\x1b[K{:>7}  [{}] {:3.0f} %  loss {:.4f}  acc {}  {} left",
-             fmt::format("{}/{}", info.epoch, epochs_), bar_text(part, 24), 100 * part, info.loss,
-             percent(info.accuracy), clock_text(left));
+  const std::string epoch = fmt::format("{:>7}", fmt::format("{}/{}", info.epoch, epochs_));
+  const std::string rest =
+      fmt::format("{:3.0f} %  loss {:>6}  acc {:>8}  {} left", 100 * part, loss_text(info.loss),
+                  percent(info.accuracy), clock_text(left));
+  // A line that wraps cannot be wiped away; the last column is left free.
+  const std::size_t columns = columns_of(bar_) - 1;
+  const std::size_t used = epoch.size() + rest.size() + 5;
+  std::string line = epoch + "  ";
+  if (columns >= used + 8) {
+    line += fmt::format("[{}] ", bar_text(part, std::min<std::size_t>(columns - used, 30)));
+  }
+  line += rest;
+  fmt::print(bar_, "\r\x1b[K{}", line.substr(0, columns));
   std::fflush(bar_);
   bar_shown_ = true;
 }
 
 void TerminalReporter::on_epoch(const EpochRecord& record) {
-  std::string line = row(validation_, fmt::format("{}/{}", record.epoch, epochs_),
-                         fmt::format("{:.4f}", record.loss), percent(record.accuracy),
-                         record.validation ? percent(record.validation->accuracy) : "",
-                         fmt::format("{:.3g}", record.lr), fmt::format("{:.1f}", record.seconds));
-  if (record.skipped > 0) line += fmt::format("  {} steps skipped", record.skipped);
+  std::string line =
+      row(fmt::format("{}/{}", record.epoch, epochs_), loss_text(record.loss),
+          percent(record.accuracy), record.validation ? percent(record.validation->accuracy) : "",
+          fmt::format("{:.3g}", record.lr), fmt::format("{:.1f}", record.seconds));
+  if (record.skipped > 0) line += fmt::format("  {} skipped", record.skipped);
   print(line);
 }
 
 void TerminalReporter::on_end(const TrainResult& result) {
   if (!result.finished) {
-    print(fmt::format("interrupted after step {}; go on with: evenkeel train --out {} --resume",
-                      result.steps, shell_word(result.folder.string())));
+    print(fmt::format("interrupted after step {}; go on with:\n  evenkeel train --out {} --resume",
+                      grouped(result.steps), shell_word(result.folder.string())));
     return;
   }
   if (result.stopped_early) {
-    print(fmt::format("stopped early: epoch {} was the best ({} of the validation samples right)",
+    print(fmt::format("stopped early: epoch {} was the best ({} on the validation part)",
                       result.best_epoch, percent(result.best_accuracy)));
   }
-  std::string line = fmt::format("{} steps in {:.1f} s, {:.0f} samples/s", result.steps,
-                                 result.seconds, result.samples_per_second);
   if (result.test) {
-    line = fmt::format("test accuracy {} (loss {:.4f}, {} samples); ",
-                       percent(result.test->accuracy), result.test->loss, result.test->count) +
-           line;
+    print(fmt::format("test accuracy {}, loss {} ({} samples)", percent(result.test->accuracy),
+                      loss_text(result.test->loss), grouped(result.test->count)));
   }
-  print(line);
+  print(fmt::format("{} steps in {:.1f} s, {} samples/s", grouped(result.steps), result.seconds,
+                    grouped(std::llround(result.samples_per_second))));
 }
 
 void TerminalReporter::on_warning(const std::string& text) {
   clear_bar();
   fmt::print(bar_, "warning: {}\n", text);
   std::fflush(bar_);
+}
+
+std::string TerminalReporter::row(const std::string& epoch, const std::string& loss,
+                                  const std::string& train, const std::string& validation,
+                                  const std::string& lr, const std::string& seconds) const {
+  const std::size_t digits = fmt::format("{}", epochs_).size();
+  return fmt::format("{:>{}}  {:>9}  {:>9}{}  {:>8}  {:>7}", epoch,
+                     std::max<std::size_t>(7, 2 * digits + 1), loss, train,
+                     validation_ ? fmt::format("  {:>10}", validation) : "", lr, seconds);
 }
 
 void TerminalReporter::clear_bar() {

@@ -1,12 +1,14 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <set>
 
 #include "train/checkpoint.h"
 #include "train/run_log.h"
 #include "train/run_path.h"
 #include "train/stepper.h"
 #include "train/stop_signal.h"
+#include <evenkeel/core/deterministic.h>
 #include <evenkeel/core/error.h>
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/data/loader.h>
@@ -14,7 +16,6 @@
 #include <evenkeel/io/file.h>
 #include <evenkeel/model/run_folder.h>
 #include <evenkeel/nn/fusion.h>
-#include <evenkeel/core/deterministic.h>
 #include <evenkeel/optim/optim.h>
 #include <evenkeel/train/trainer.h>
 
@@ -112,10 +113,12 @@ struct Trainer::Impl {
                     const std::map<std::string, std::string>& extra);
   TrainResult finish();
 
+  model::InputRecipe recipe() const {
+    return {normalization.mean, normalization.stddev, splits.train.class_names};
+  }
   Evaluation evaluate_on(const data::Dataset& dataset);
   int stop() const { return requested != 0 ? requested.load() : StopSignal::received(); }
   bool ended() const { return progress.epoch >= settings.epochs || progress.stopped_early != 0; }
-  void warn(const std::string& text);
 
   Reporter silent;
   Settings settings;
@@ -135,7 +138,8 @@ struct Trainer::Impl {
   std::optional<CheckpointFolder> checkpoints;
   std::unique_ptr<RunLog> log;
   Progress progress;
-  std::int64_t first_step = 0;  // of this process
+  std::set<std::string> troubles;  // that the reporter heard of
+  std::int64_t first_step = 0;     // of this process
   Clock::time_point started;
   Clock::time_point resumed_clock;  // since when training time was last counted
   std::atomic<int> requested{0};
@@ -257,11 +261,12 @@ void Trainer::Impl::note_trouble(const StepOutcome& outcome) {
         "(it is {}) or bound the gradient with 'clip', such as 1",
         kMaxSkipped, progress.step, progress.epoch + 1, outcome.trouble, *settings.lr);
   }
-  if (progress.epoch_skipped == 1 || !outcome.skipped) {
-    warn(fmt::format("[train] epoch {}, step {}: {}{}", progress.epoch + 1, progress.step,
-                     outcome.trouble,
-                     outcome.skipped ? "; the step is skipped, parameters stay as they were" : ""));
-  }
+  const bool first = troubles.insert(outcome.trouble).second;
+  const std::string text = fmt::format(
+      "[train] epoch {}, step {}: {}{}", progress.epoch + 1, progress.step, outcome.trouble,
+      outcome.skipped ? "; the step is skipped, parameters stay as they were" : "");
+  if (progress.epoch_skipped == 1 || !outcome.skipped) log->warning(text);
+  if (first) reporter.on_warning(text);
 }
 
 void Trainer::Impl::evaluate_between() {
@@ -312,14 +317,15 @@ void Trainer::Impl::save_checkpoint() {
   std::error_code ignored;
   const auto written = std::filesystem::file_size(folder->metrics(), ignored);
   progress.metrics_bytes = ignored ? 0 : static_cast<std::int64_t>(written);
-  checkpoints->write({network->state_dict(), optimizer->state_dict(), progress});
+  auto metadata = model::network_metadata(options, recipe());
+  metadata.emplace("step", fmt::format("{}", progress.step));
+  checkpoints->write(
+      {network->state_dict(), optimizer->state_dict(), progress, std::move(metadata)});
 }
 
 void Trainer::Impl::save_weights(const std::filesystem::path& path,
                                  const std::map<std::string, std::string>& extra) {
-  const model::InputRecipe recipe{normalization.mean, normalization.stddev,
-                                  splits.train.class_names};
-  model::save_network(path, *network, options, recipe, extra);
+  model::save_network(path, *network, options, recipe(), extra);
 }
 
 TrainResult Trainer::Impl::finish() {
@@ -353,11 +359,6 @@ TrainResult Trainer::Impl::finish() {
 Evaluation Trainer::Impl::evaluate_on(const data::Dataset& dataset) {
   return evaluate(*network, dataset, normalization,
                   {.layout = loader->options().layout, .progress = {}});
-}
-
-void Trainer::Impl::warn(const std::string& text) {
-  log->warning(text);
-  reporter.on_warning(text);
 }
 
 Trainer::Trainer(const Settings& settings, Reporter* reporter)

@@ -13,7 +13,7 @@ using nlohmann::json;
 class Command : public testing::CommandLine {};
 
 TEST_F(Command, EveryCommandHasHelpWithExamples) {
-  for (const char* name : {"train", "eval", "predict", "inspect", "info"}) {
+  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "info"}) {
     const testing::Outcome outcome = run({name, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -24,7 +24,7 @@ TEST_F(Command, EveryCommandHasHelpWithExamples) {
 }
 
 TEST_F(Command, HelpFitsATerminal) {
-  for (const char* name : {"train", "eval", "predict", "inspect", "info"}) {
+  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "info"}) {
     std::istringstream lines(run({name, "--help"}).out);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 82U) << line;
   }
@@ -174,6 +174,34 @@ TEST_F(Command, InspectShowsLayersAndNormalization) {
     EXPECT_NE(layer["fused"], "");
   }
   EXPECT_TRUE(found);
+}
+
+TEST_F(Command, InspectFitsATerminal) {
+  train_small({"--net", "resnet20", "--data", "glyphs:train=64,test=10"});
+  std::istringstream lines(run({"inspect", "a run"}).out);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const auto columns = std::count_if(line.begin(), line.end(), [](char c) {
+      return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;  // of UTF-8, the first byte of each
+    });
+    EXPECT_LE(columns, 80) << line;
+  }
+  EXPECT_GT(count, 60);
+}
+
+TEST_F(Command, CompareTrainsBothArms) {
+  const json result = run_json({"compare", "--data", "glyphs:train=320,test=100", "--epochs", "2",
+                                "--rates", "0.03,0.1", "--out", "a comparison", "--json"});
+  ASSERT_EQ(result["arms"].size(), 2U);
+  EXPECT_EQ(result["arms"][0]["norm"], "batch");
+  EXPECT_EQ(result["arms"][1]["norm"], "none");
+  EXPECT_EQ(result["rates"], json({0.03, 0.1}));
+  for (const json& arm : result["arms"]) {
+    EXPECT_TRUE(arm["lr"] == 0.03 || arm["lr"] == 0.1);
+    EXPECT_EQ(arm["steps"], result["arms"][0]["steps"]);
+    const json again = run_json({"eval", arm["run"].get<std::string>(), "--json"});
+    EXPECT_EQ(again["accuracy"], arm["accuracy"]);
+  }
 }
 
 TEST_F(Command, InspectListsTensorsOfOtherFiles) {

@@ -43,6 +43,8 @@ TEST_F(Mistake, ValuesOutOfRange) {
   expect_fault({"train", "--net", "resnet21"}, kUsage, {"resnet20"});
   expect_fault({"train", "--data", "glyhps"}, kUsage, {"glyphs"});
   expect_fault({"train", "--threads", "-1"}, kUsage, {"threads"});
+  expect_fault({"eval", "run", "--mode", "tain"}, kUsage,
+               {"--mode expects eval or train", "'tain'"});
   expect_fault({"eval", "run", "--batch-size", "x"}, kUsage, {"--batch-size", "number", "'x'"});
   expect_fault({"eval", "run", "--mode", "test"}, kUsage, {"--mode"});
 }
@@ -56,7 +58,7 @@ TEST_F(Mistake, ConfigFaultsNameTheirPlace) {
   testing::write_text(folder() / "a b.toml", "net = \"mlp\"\nepochs = = 2\n");
   expect_fault({"train", "a b.toml"}, kFailure, {"a b.toml:2:10"});
   testing::write_text(folder() / "key.toml", "epoch = 2\n");
-  expect_fault({"train", "key.toml"}, kUsage, {"'epoch'", "did you mean 'epochs'?"});
+  expect_fault({"train", "key.toml"}, kUsage, {"'epoch'", "did you mean 'epochs'?", "key.toml"});
   expect_fault({"train", "none.toml"}, kFailure, {"none.toml"});
 }
 
@@ -99,6 +101,10 @@ TEST_F(Mistake, NotARunFolder) {
   expect_fault({"eval", "x"}, kFailure, {"'x' is not a run folder: no config.toml"});
   expect_fault({"inspect", "y"}, kFailure, {"'y' is not a run folder"});
   expect_fault({"predict", "x", "a.png"}, kFailure, {"not a run folder"});
+  testing::write_text(folder() / "rows.csv", "a,b\n1,2\n");
+  for (const char* name : {"eval", "inspect"}) {
+    expect_fault({name, "rows.csv"}, kFailure, {"'rows.csv' is neither a run folder nor a"});
+  }
   testing::write_text(folder() / "z.safetensors", "what");
   expect_fault({"inspect", "z.safetensors"}, kFailure, {"z.safetensors"});
 }
@@ -142,7 +148,29 @@ TEST_F(Mistake, AnInterruptedRunExitsAsItsSignalAsksAndCanGoOn) {
       folder() / "a run/checkpoints");
   EXPECT_EQ(outcome.code, 128 + SIGINT) << outcome.err;
   EXPECT_NE(outcome.out.find("--resume"), std::string::npos) << outcome.out;
+  // What it has learned is there to be used.
+  const nlohmann::json result = run_json({"eval", "a run", "--json"});
+  EXPECT_NE(result["file"].get<std::string>().find("checkpoints/step-"), std::string::npos);
+  EXPECT_EQ(result["count"], 10);
+  EXPECT_NE(run({"eval", "a run"}).out.find("(a checkpoint)"), std::string::npos);
+  const testing::Outcome inspected = run({"inspect", "a run"});
+  EXPECT_EQ(inspected.code, 0) << inspected.err;
+  EXPECT_NE(inspected.out.find("(a checkpoint)"), std::string::npos);
+  EXPECT_EQ(inspected.out.find("optimizer/"), std::string::npos);
+  std::filesystem::remove_all(folder() / "a run/checkpoints");
   expect_fault({"eval", "a run"}, kFailure, {"no weights yet", "--resume"});
+}
+
+TEST_F(Mistake, CompareRefusesBadRatesAndEpochs) {
+  for (const char* rates : {"0.1,0", "-1", "nan", "inf"}) {
+    expect_fault({"compare", std::string("--rates=") + rates}, kUsage, {"--rates", "above 0"});
+  }
+  expect_fault({"compare", "--rates", "fast"}, kUsage, {"--rates", "number", "'fast'"});
+  expect_fault({"compare", "--seed", "-1"}, kUsage, {"--seed", "0 or more"});
+  expect_fault({"compare", "--epochs", "0"}, kUsage, {"--epochs", "1 or more"});
+  expect_fault({"compare", "--rate", "0.1"}, kUsage, {"no flag '--rate'", "'--rates'"});
+  expect_fault({"compare", "--net", "mpl", "--data", "glyphs:train=64,test=10"}, kUsage, {"'mlp'"});
+  EXPECT_FALSE(std::filesystem::exists(folder() / "runs"));
 }
 
 TEST_F(Mistake, AFullDiskUnderStandardOutputIsReported) {

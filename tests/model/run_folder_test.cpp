@@ -2,6 +2,7 @@
 
 #include "model/support.h"
 #include <evenkeel/io/safetensors.h>
+#include <evenkeel/model/checksum.h>
 #include <evenkeel/model/run_folder.h>
 
 namespace evenkeel::model {
@@ -174,6 +175,59 @@ TEST(LoadRun, SaysWhatIsNotARun) {
             std::string::npos);
   write_text(folder / "x/config.toml", "");
   EXPECT_NE(message_of<IoError>([&] { load_run(folder / "x"); }).find("no weights yet"),
+            std::string::npos);
+}
+
+/// A checkpoint as a training run writes them: the network's tensors behind a prefix, among others.
+void save_checkpoint(const fs::path& path, std::uint64_t seed) {
+  fs::create_directories(path.parent_path());
+  io::TensorFile file;
+  file.metadata = network_metadata(small_options(), {});
+  file.tensors = {{"optimizer/step", Tensor::full({1}, 3, DType::i64)}};
+  for (const auto& [name, tensor] : trained(small_options(), seed)->state_dict()) {
+    file.tensors.emplace_back(std::string(kNetworkPrefix) + name, tensor);
+  }
+  add_checksum(file);
+  io::write_safetensors(path, file);
+}
+
+void damage(const fs::path& path) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(fs::file_size(path) - 100));
+  file << "damage";
+}
+
+TEST(LoadRun, TakesTheNewestCheckpointWhereThereIsNothingElse) {
+  const TemporaryFolder folder;
+  const RunFolder run = RunFolder::create(folder / "run");
+  write_text(run.config(), "");
+  save_checkpoint(run.checkpoints() / "step-0000000009.safetensors", 5);
+  save_checkpoint(run.checkpoints() / "step-0000000010.safetensors", 6);
+  expect_seed(run.path(), 6);
+  expect_seed(run.checkpoints() / "step-0000000009.safetensors", 5);
+  const LoadedNetwork loaded = load_run(run.path());
+  EXPECT_TRUE(loaded.from_checkpoint);
+  EXPECT_EQ(loaded.file, run.checkpoints() / "step-0000000010.safetensors");
+  save(run.best(), 3);
+  EXPECT_FALSE(load_run(run.path()).from_checkpoint);
+  expect_seed(run.path(), 3);
+}
+
+TEST(LoadRun, PassesOverDamagedCheckpoints) {
+  const TemporaryFolder folder;
+  const RunFolder run = RunFolder::create(folder / "run");
+  write_text(run.config(), "");
+  save_checkpoint(run.checkpoints() / "step-0000000009.safetensors", 5);
+  save_checkpoint(run.checkpoints() / "step-0000000010.safetensors", 6);
+  damage(run.checkpoints() / "step-0000000010.safetensors");
+  std::vector<std::string> warnings;
+  const auto loaded =
+      load_run(run.path(), [&](const std::string& text) { warnings.push_back(text); });
+  EXPECT_EQ(loaded.file, run.checkpoints() / "step-0000000009.safetensors");
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("step-0000000010"), std::string::npos) << warnings[0];
+  damage(run.checkpoints() / "step-0000000009.safetensors");
+  EXPECT_NE(message_of<IoError>([&] { load_run(run.path()); }).find("none of its 2 checkpoints"),
             std::string::npos);
 }
 

@@ -125,7 +125,8 @@ TEST(Moments, OfPartsCombineToThoseOfTheWhole) {
   };
   std::vector<double> n(4), mean(4), m2(4), na(4, 0), ma(4, 0), m2a(4, 0);
   collect_into(whole, n, mean, m2);
-  for (const auto& [begin, end] : {std::pair(0, 3), std::pair(3, 3), std::pair(3, 10)}) {
+  for (const auto& [begin, end] :
+       {std::pair(0, 0), std::pair(0, 3), std::pair(3, 3), std::pair(3, 10)}) {
     BatchNormCall part(x.slice(begin, end), Tensor(), Tensor());
     std::vector<double> nb(4), mb(4), m2b(4);
     collect_into(part, nb, mb, m2b);
@@ -136,6 +137,41 @@ TEST(Moments, OfPartsCombineToThoseOfTheWhole) {
     EXPECT_NEAR(ma[c], mean[c], 1e-7);
     EXPECT_NEAR(m2a[c] / m2[c], 1, 1e-6);
   }
+}
+
+TEST(Moments, OfNothingAreZeroInEveryGeometry) {
+  for (const std::string& isa : available_isas()) {
+    force_isa(isa);
+    for (const Shape& shape : {Shape{0, 2, 3}, Shape{2, 2, 0}}) {
+      for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+        BatchNormCall call(Tensor::empty(shape, DType::f32, layout), Tensor(), Tensor());
+        std::vector<double> n(2, 7), mean(2, 7), m2(2, 7);
+        collect(call.in_view(), {n, mean, m2}, call.workspace);
+        EXPECT_EQ(n, (std::vector<double>{0, 0}));
+        EXPECT_EQ(mean, (std::vector<double>{0, 0}));
+        EXPECT_EQ(m2, (std::vector<double>{0, 0}));
+      }
+    }
+  }
+  force_isa("");
+}
+
+TEST(RunningStatistics, ThePhaseRefusesWhatDoesNotFit) {
+  std::vector<double> mean(3), var(3), inv(3), two(2);
+  std::int64_t batches = 0;
+  const BatchNormState state{mean, var, inv, {}};
+  RunningStats wrong_size{two, var, &batches};
+  EXPECT_THROW(update_running(state, 5, wrong_size), ShapeError);
+  RunningStats good{mean, var, &batches};
+  EXPECT_THROW(update_running(state, 1, good), ShapeError);
+  good.momentum = 5.0;
+  EXPECT_THROW(update_running(state, 5, good), UsageError);
+  good.momentum.reset();
+  batches = -1;
+  EXPECT_THROW(update_running(state, 5, good), UsageError);
+  good.batches = nullptr;
+  EXPECT_THROW(update_running(state, 5, good), UsageError);
+  EXPECT_THROW(accumulate_affine_gradients(state, {mean, two}, {}, {}), ShapeError);
 }
 
 TEST(Isa, CanBeForcedAndNamesTheChoicesWhenItCannot) {

@@ -123,7 +123,8 @@ TEST_P(SameBits, ForAnyThreadsFusedOrNotWholeOrPhased) {
   for (const std::string& isa : available_isas()) {
     force_isa(isa);
     for (const Shape& shape : {Shape{4, 3, 33, 41}, Shape{8, 130, 7, 7}, Shape{300, 67},
-                               Shape{2, 1, 9000}, Shape{5, 200, 3}}) {
+                               Shape{2, 1, 9000}, Shape{5, 200, 3}, Shape{3, 3, 111, 113},
+                               Shape{700, 67}}) {
       const Problem p(shape, GetParam());
       for (const Activation activation :
            {Activation::none, Activation::relu, Activation::leaky_relu}) {

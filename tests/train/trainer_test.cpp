@@ -252,8 +252,8 @@ TEST(NotFinite, ASampleIsReportedSkippedAndKeptOutOfTheStatistics) {
   splits.train.samples.data<float>()[6 * 17] = std::numeric_limits<float>::quiet_NaN();
   const TrainResult result = trainer.run();
   EXPECT_TRUE(result.finished);
-  EXPECT_EQ(result.skipped, 3);  // one batch of each epoch
-  ASSERT_EQ(reporter.warnings.size(), 3U);
+  EXPECT_EQ(result.skipped, 3);             // one batch of each epoch
+  ASSERT_EQ(reporter.warnings.size(), 1U);  // of the first; the others are counted
   EXPECT_TRUE(contains(reporter.warnings[0], "BatchNorm1d"));
   EXPECT_TRUE(contains(reporter.warnings[0], "the loss is nan"));
   EXPECT_TRUE(contains(reporter.warnings[0], "skipped"));

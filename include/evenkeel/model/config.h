@@ -1,25 +1,26 @@
 // Config files: TOML ↔ named values and layer lists.
 #pragma once
 
-#include <evenkeel/core/options.h>
-
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <evenkeel/core/options.h>
+
 namespace evenkeel::model {
 
-/// A layer of a config's `[[layer]]` list. `children` holds nested lists: "body" and "shortcut" of a
-/// Residual, "0", "1", … of a Concat.
+/// A layer of a config's `[[layer]]` list. `children` holds nested lists: "body" and "shortcut" of
+/// a Residual, "0", "1", … of a Concat.
 struct LayerSpec {
   std::string type;
   Options options;
   std::vector<std::pair<std::string, std::vector<LayerSpec>>> children;
 };
 
-/// The content of a config file: top-level keys, and the layers where the network is not a named one.
+/// The content of a config file: top-level keys, and the layers where the network is not a named
+/// one.
 struct Config {
   Options values;
   std::vector<LayerSpec> layers;

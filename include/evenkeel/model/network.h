@@ -1,13 +1,13 @@
 // Named networks, and networks from config files.
 #pragma once
 
-#include <evenkeel/model/config.h>
-#include <evenkeel/nn/module.h>
-
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <evenkeel/model/config.h>
+#include <evenkeel/nn/module.h>
 
 namespace evenkeel::model {
 
@@ -16,8 +16,8 @@ enum class Placement : std::uint8_t { before, after, input };
 
 /// What a network is built from. The keys of config files and the flags have the same names.
 struct NetworkOptions {
-  std::string net = "mlp";      ///< a name of networks(), or "config" for a layer list
-  std::string norm = "batch";   ///< "batch" or "none"
+  std::string net = "mlp";     ///< a name of networks(), or "config" for a layer list
+  std::string norm = "batch";  ///< "batch" or "none"
   Placement placement = Placement::before;
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< PyTorch's convention; empty: cumulative average
@@ -34,9 +34,9 @@ struct NetworkInfo {
 /// The table of named networks: mlp, paper-mlp, convnet, resnet20, resnet50.
 const std::vector<NetworkInfo>& networks();
 
-/// Builds and checks the network (its output must be [N, classes]); parameters are drawn from `seed`.
-/// Throws UsageError for an unknown name (with the nearest one), ShapeError naming the layer that does
-/// not fit.
+/// Builds and checks the network (its output must be [N, classes]); parameters are drawn from
+/// `seed`. Throws UsageError for an unknown name (with the nearest one), ShapeError naming the
+/// layer that does not fit.
 std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::uint64_t seed);
 /// Whether inputs are better given channels last.
 bool prefers_channels_last(const NetworkOptions& options);

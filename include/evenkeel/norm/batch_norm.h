@@ -26,7 +26,7 @@ enum class Activation : std::uint8_t { none, relu, leaky_relu };
 /// What follows the normalization in the same pass over memory: first the sum, then the activation.
 struct Epilogue {
   Activation activation = Activation::none;
-  float slope = 0.01F;                  ///< of leaky_relu where its argument is not positive
+  double slope = 0.01;                  ///< of leaky_relu where its argument is not positive
   std::optional<ConstChannelView> add;  ///< the other branch of a residual sum
 };
 
@@ -74,7 +74,8 @@ std::size_t workspace_size(const ConstChannelView& x);
 
 /// Normalizes with the batch's own statistics, saves them to `state` and folds them into `running`
 /// where that is given. Returns whether they were folded in (false only where refuse_non_finite
-/// refused). A channel of one value is an error; an empty batch changes nothing and returns true.
+/// refused). A channel of one value is an error; an empty batch leaves `running` unchanged, fills
+/// `state` with zeros and returns true.
 bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
                    RunningStats* running, const Epilogue& epilogue, const ChannelView& y,
                    BatchNormState& state, std::span<std::byte> workspace);

@@ -8,8 +8,8 @@
 
 namespace evenkeel::norm {
 
-/// The implementations that this processor can run, best first: "avx512", "avx2", "sse4", "ssse3",
-/// "sse2" or other architectures' names, and last "reference".
+/// The implementations that this processor can run, best first: "avx512", "avx2", "sse4", "ssse3"
+/// or other architectures' names, and last "reference".
 std::vector<std::string> available_isas();
 /// The one that f32 activations use: the best, or what EVENKEEL_ISA or force_isa() asked for. f64
 /// always runs the reference.

@@ -101,6 +101,10 @@ class TerminalReporter : public Reporter {
   void on_warning(const std::string& text) override;
 
  private:
+  /// One line of the table; the validation column only where there is one.
+  std::string row(const std::string& epoch, const std::string& loss, const std::string& train,
+                  const std::string& validation, const std::string& lr,
+                  const std::string& seconds) const;
   void clear_bar();
   void print(const std::string& line);
 

@@ -21,8 +21,9 @@ namespace evenkeel::train {
 /// checkpoint and return; a second one kills as usual.
 ///
 /// A step whose loss or gradient is not finite is skipped: parameters and optimizer stay as they
-/// were, and batch norm's guard keeps such a batch out of the running statistics. The first of each
-/// epoch is reported; kMaxSkipped in a row end the run with NumericError.
+/// were, and batch norm's guard keeps such a batch out of the running statistics. The metrics name
+/// the first of each epoch, the reporter hears of each kind once and then of their number at the
+/// end of each epoch; kMaxSkipped in a row end the run with NumericError.
 class Trainer {
  public:
   static constexpr std::int64_t kMaxSkipped = 20;

@@ -4,10 +4,10 @@
 #include <optional>
 
 #include <evenkeel/model/network.h>
+#include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/conv.h>
 #include <evenkeel/nn/layers/sequential.h>
-#include <evenkeel/ops/activation.h>
 
 namespace evenkeel::model {
 

@@ -2,6 +2,7 @@
 #include <evenkeel/nn/layers/batch_norm.h>
 
 #include <cmath>
+#include <utility>
 
 #include "nn/layers/checks.h"
 #include "nn/layers/rows.h"
@@ -17,7 +18,18 @@ struct Bytes {
   explicit Bytes(std::size_t size) : owner(allocate(size)), span(owner.get(), size) {}
 };
 
+void check_momentum(const std::optional<double>& momentum, const char* name) {
+  if (momentum && !(*momentum >= 0 && *momentum <= 1)) {
+    fail<UsageError>("[BatchNorm] expected {} from 0 to 1, got {}", name, *momentum);
+  }
+}
+
 BatchNormOptions settled(BatchNormOptions options) {
+  check_momentum(options.momentum, "momentum");
+  check_momentum(options.decay, "decay");
+  if (options.decay && !options.momentum) {
+    fail<UsageError>("[BatchNorm] decay and the cumulative average exclude each other");
+  }
   if (options.decay) options.momentum = 1 - *options.decay;
   options.decay.reset();
   return options;
@@ -44,9 +56,6 @@ BatchNorm::BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNor
   }
   if (!(settings_.eps >= 0) || !std::isfinite(settings_.eps)) {
     fail<UsageError>("[BatchNorm] expected eps of 0 or more, got {}; 1e-5 is usual", settings_.eps);
-  }
-  if (settings_.momentum && !(*settings_.momentum >= 0 && *settings_.momentum <= 1)) {
-    fail<UsageError>("[BatchNorm] expected momentum from 0 to 1, got {}", *settings_.momentum);
   }
   if (settings_.affine) {
     weight_ = register_parameter("weight", {channels}, ParameterKind::norm_scale);
@@ -89,6 +98,11 @@ void BatchNorm::reset_running_stats() {
   buffer(batches_).fill(0);
 }
 
+void BatchNorm::set_momentum(std::optional<double> momentum) {
+  check_momentum(momentum, "momentum");
+  settings_.momentum = momentum;
+}
+
 void BatchNorm::freeze(bool affine_too) {
   if (!settings_.track_running_stats) {
     fail<UsageError>("[{}] there are no running statistics to freeze", label());
@@ -97,18 +111,20 @@ void BatchNorm::freeze(bool affine_too) {
   if (affine_too && settings_.affine) {
     parameter(weight_).trainable = false;
     parameter(bias_).trainable = false;
+    affine_frozen_ = true;
   }
 }
 
 void BatchNorm::unfreeze() {
   frozen_ = false;
-  if (settings_.affine) {
+  if (affine_frozen_) {
     parameter(weight_).trainable = true;
     parameter(bias_).trainable = true;
+    affine_frozen_ = false;
   }
 }
 
-void BatchNorm::fuse_activation(norm::Activation activation, float slope) {
+void BatchNorm::fuse_activation(norm::Activation activation, double slope) {
   activation_ = activation;
   slope_ = slope;
 }
@@ -148,34 +164,30 @@ norm::Affine BatchNorm::affine() const {
           norm::ConstVectorView(parameter(bias_).value)};
 }
 
-norm::Epilogue BatchNorm::epilogue() const {
+norm::Epilogue BatchNorm::epilogue(const Tensor& addend) const {
   norm::Epilogue result{activation_, slope_, std::nullopt};
-  if (addend_.defined()) result.add = norm::view(addend_);
+  if (addend.defined()) result.add = norm::view(addend);
   return result;
 }
 
 Tensor BatchNorm::forward(const Tensor& x) {
+  // Whatever happens, the addend is of this call alone.
+  const Tensor addend = std::exchange(addend_, {}).to(x.layout());
   check(x.shape());
   if (settings_.affine) expect_dtype(*this, x, parameter(weight_));
-  const Tensor addend = std::move(addend_);
-  addend_ = addend.defined() ? addend.to(x.layout()) : Tensor();
   const bool batch = training_ ? !frozen_ : !settings_.track_running_stats;
   if (batch && x.numel() == channels_) {
-    const Shape shape = x.shape();
-    addend_ = {};
     fail<ShapeError>(
         "[{}] expected more than one value per channel when training, got input {}; use eval(), a "
         "larger batch, or drop_last",
-        label(), shape.str());
+        label(), x.shape().str());
   }
-  Tensor y = batch ? forward_batch(x) : forward_running(x);
-  addend_ = {};
-  return y;
+  return batch ? forward_batch(x, addend) : forward_running(x, addend);
 }
 
-Tensor BatchNorm::forward_batch(const Tensor& x) {
+Tensor BatchNorm::forward_batch(const Tensor& x, const Tensor& addend) {
   const norm::ConstChannelView in = norm::view(x);
-  const norm::Epilogue after = epilogue();
+  const norm::Epilogue after = epilogue(addend);
   Bytes memory(norm::state_size(in, after));
   const Bytes workspace(norm::workspace_size(in));
   norm::BatchNormState state = norm::bind_state(memory.span, in, after);
@@ -199,9 +211,9 @@ Tensor BatchNorm::forward_batch(const Tensor& x) {
   return y;
 }
 
-Tensor BatchNorm::forward_running(const Tensor& x) {
+Tensor BatchNorm::forward_running(const Tensor& x, const Tensor& addend) {
   const norm::ConstChannelView in = norm::view(x);
-  const norm::Epilogue after = epilogue();
+  const norm::Epilogue after = epilogue(addend);
   const Bytes workspace(norm::workspace_size(in));
   const auto mean = std::as_const(*this).buffer(mean_).span<double>();
   const auto var = std::as_const(*this).buffer(var_).span<double>();
@@ -258,8 +270,8 @@ LayerRow row_of(std::string name, std::string shape, std::vector<Shape> inputs) 
     BatchNormOptions settings;
     settings.eps = options.get("eps", settings.eps);
     settings.momentum = options.get("momentum", *settings.momentum);
-    if (options.contains("decay")) settings.decay = options.get("decay", 0.9);
     if (options.get("cumulative", false)) settings.momentum.reset();
+    if (options.contains("decay")) settings.decay = options.get("decay", 0.9);
     settings.affine = options.get("affine", true);
     settings.track_running_stats = options.get("track_running_stats", true);
     settings.unbiased = options.get("unbiased", true);

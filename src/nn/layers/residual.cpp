@@ -70,7 +70,11 @@ std::string Residual::fusion_note() const {
 Tensor Residual::forward(const Tensor& x) {
   (void)output_shape(x.shape());
   if (joined_) {
-    last_batch_norm(body())->set_addend(has_shortcut() ? shortcut().forward(x) : x);
+    BatchNorm* norm = last_batch_norm(body());
+    if (norm == nullptr) {
+      fail<StateError>("[{}] the body has changed since it was fused; fuse after building", label());
+    }
+    norm->set_addend(has_shortcut() ? shortcut().forward(x) : x);
     return body().forward(x);
   }
   const Tensor main = body().forward(x);

@@ -14,6 +14,10 @@ void Sequential::replace(std::size_t i, std::unique_ptr<Module> layer) {
     fail<UsageError>("[{}] expected a layer for one of {} places, got {} for place {}", label(),
                      size(), layer ? "one" : "a null pointer", i);
   }
+  if (!child(i).fusion_note().empty()) {
+    fail<StateError>("[{}] layer {} is fused ({}); replace layers before fuse()", label(), i,
+                     child(i).fusion_note());
+  }
   replace_child(i, std::move(layer));
   set_needs_input_gradient(needs_input_gradient());
 }

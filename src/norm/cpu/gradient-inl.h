@@ -110,7 +110,7 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
                       double& g_sum, double& centred_sum) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const float slope = job.epilogue.slope;
+  const auto slope = static_cast<float>(job.epilogue.slope);
   const CentreLanes centre = centre_of(d, job, static_cast<std::size_t>(c));
   const VF zero = hn::Zero(d);
   VF s1[4] = {zero, zero, zero, zero};
@@ -147,7 +147,7 @@ HWY_INLINE void column_gradient_sums(const GradientJob& job, const Cut& cut, con
                                      std::int64_t c0, std::int64_t i, std::int64_t valid,
                                      float* g_sum, float* centred_sum) {
   const F32 d;
-  const float slope = job.epilogue.slope;
+  const auto slope = static_cast<float>(job.epilogue.slope);
   const std::int64_t mask_stride = cut.mask_row_bytes();
   const CentreLanes centre = centres_of<kWhole>(d, job, c0 + i, valid);
   VF g0 = hn::Zero(d), g1 = g0, h0 = g0, h1 = g0;
@@ -296,8 +296,8 @@ void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c, std
   const PropagateLanes lanes = propagate_lanes(F32(), job, k);
   for (std::int64_t r = row0; r < row1; ++r) {
     if (job.coefficients.wide[k] == 0) {
-      propagate_row<kActivation, kConstant>(lanes, gradient_at(job, cut, r, c), job.epilogue.slope,
-                                            cut.s);
+      propagate_row<kActivation, kConstant>(lanes, gradient_at(job, cut, r, c),
+                                            static_cast<float>(job.epilogue.slope), cut.s);
       continue;
     }
     for (std::int64_t i = 0; i < cut.s; ++i) {
@@ -314,7 +314,7 @@ void propagate_rows(const GradientJob& job, const Cut& cut, std::int64_t c0, std
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const GradientAt at = gradient_at(job, cut, r, c0);
-  const float slope = job.epilogue.slope;
+  const auto slope = static_cast<float>(job.epilogue.slope);
   const std::int64_t width = c1 - c0;
   const std::int64_t mask_stride = cut.mask_row_bytes();
   std::int64_t i = 0;

@@ -134,7 +134,7 @@ void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c, st
     const NormalizeAt at{static_cast<const float*>(job.x.data) + base, kAdd ? add + base : nullptr,
                          static_cast<float*>(job.y.data) + base,
                          job.mask != nullptr ? job.mask + cut.mask_row(r, c) : nullptr};
-    normalize_row<kActivation, kAdd>(lanes, at, job.epilogue.slope, cut.s);
+    normalize_row<kActivation, kAdd>(lanes, at, static_cast<float>(job.epilogue.slope), cut.s);
   }
 }
 
@@ -152,7 +152,7 @@ void normalize_rows(const NormalizeJob& job, const Cut& cut, std::int64_t c0, st
       kAdd ? static_cast<const float*>(job.epilogue.add->data) + base : nullptr,
       static_cast<float*>(job.y.data) + base,
       job.mask != nullptr ? job.mask + cut.mask_row(r, c0) + c0 / 8 : nullptr};
-  const float slope = job.epilogue.slope;
+  const auto slope = static_cast<float>(job.epilogue.slope);
   const std::int64_t mask_stride = cut.mask_row_bytes();
   std::int64_t i = 0;
   for (; i + step <= width; i += step) {

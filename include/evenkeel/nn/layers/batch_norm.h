@@ -41,20 +41,19 @@ class BatchNorm : public Module {
 
   std::int64_t channels() const { return channels_; }
   const BatchNormOptions& settings() const { return settings_; }
-  /// Whether the last training batch was kept out of the running statistics by the guard, and how
-  /// many were so far.
+  /// How many training batches the guard has kept out of the running statistics so far.
   std::int64_t refused_batches() const { return refused_; }
   /// Switches the guard of an existing layer (the trainer switches it on).
   void set_guard(bool on) { settings_.guard = on; }
   /// Averages all following batches equally, as for recalibration: resets the running statistics and
   /// sets the momentum.
   void reset_running_stats();
-  void set_momentum(std::optional<double> momentum) { settings_.momentum = momentum; }
+  void set_momentum(std::optional<double> momentum);
 
   // For the fusion pass and containers.
 
   /// Appends an activation to the normalizing pass.
-  void fuse_activation(norm::Activation activation, float slope);
+  void fuse_activation(norm::Activation activation, double slope);
   norm::Activation fused_activation() const { return activation_; }
   /// Lets the next forward add `other` before the activation; its gradient is taken after backward.
   void set_addend(Tensor other) { addend_ = std::move(other); }
@@ -66,7 +65,11 @@ class BatchNorm : public Module {
   BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options);
   BatchNorm(const BatchNorm& other) = default;
   BatchNorm(BatchNorm&&) = default;
-  void clear_own_saved() override { saved_.clear(); }
+  void clear_own_saved() override {
+    saved_.clear();
+    addend_ = {};
+    addend_gradient_ = {};
+  }
 
  private:
   struct Saved {
@@ -80,9 +83,9 @@ class BatchNorm : public Module {
 
   void check(const Shape& input) const;
   norm::Affine affine() const;
-  norm::Epilogue epilogue() const;
-  Tensor forward_batch(const Tensor& x);
-  Tensor forward_running(const Tensor& x);
+  norm::Epilogue epilogue(const Tensor& addend) const;
+  Tensor forward_batch(const Tensor& x, const Tensor& addend);
+  Tensor forward_running(const Tensor& x, const Tensor& addend);
 
   std::int64_t channels_;
   int min_rank_, max_rank_;
@@ -91,7 +94,8 @@ class BatchNorm : public Module {
   bool frozen_ = false;
   std::int64_t refused_ = 0;
   norm::Activation activation_ = norm::Activation::none;
-  float slope_ = 0.01F;
+  double slope_ = 0.01;
+  bool affine_frozen_ = false;
   bool joined_ = false;
   Tensor addend_, addend_gradient_;
   SavedStack<Saved> saved_;
