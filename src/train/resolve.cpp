@@ -18,7 +18,7 @@ struct Defaults {
 };
 
 constexpr std::array<Defaults, 6> kDefaults{{
-    {"mlp", 0.1, 0.02, 2e-3, 1e-4},
+    {"mlp", 0.1, 0.02, 2e-3, 5e-4},
     {"paper-mlp", 0.5, 0.1, 5e-3, 0},
     {"convnet", 0.1, 0.01, 2e-3, 5e-4},
     {"resnet20", 0.2, 0.02, 2e-3, 5e-4},
