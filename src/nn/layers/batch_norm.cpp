@@ -148,8 +148,8 @@ void BatchNorm::check(const Shape& input) const {
                      wanted, input.str());
   }
   if (input[1] != channels_) {
-    fail<ShapeError>("[{}] expected {} channels in dimension 1, got {}", label(), channels_,
-                     input.str());
+    fail<ShapeError>("[{}] expected {} channels in dimension 1, got {}; build it for {}", label(),
+                     channels_, input.str(), input[1]);
   }
 }
 
