@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that evenkeel builds with, those that are missing alone.
+# setup.sh [fuzz] [fuzz-coverage] [tsan]: installs the Debian packages that evenkeel builds with, those that
+# are missing alone, and what the named work needs beside them.
 # As root, or through sudo. EVENKEEL_NO_INSTALL=1 skips it.
 set -euo pipefail
 
@@ -17,9 +18,25 @@ packages=(
   "nlohmann-json3-dev:JSON"
   "libpng-dev:PNG images"
   "zlib1g-dev:gzip and npz"
+  "dpkg-dev:Debian packages"
+  "file:Debian packages"
   "libgtest-dev:tests"
   "librapidcheck-dev:property tests"
+  "libonnx-testdata:the ONNX operators' own tests"
 )
+
+for group in "$@"; do
+  case $group in
+    fuzz | tsan)
+      packages+=(
+        "clang:libFuzzer, ThreadSanitizer"
+        "libclang-rt-14-dev:libFuzzer and sanitizers"
+        "libomp-dev:OpenMP for clang"
+      ) ;;
+    fuzz-coverage) packages+=("llvm:what the fuzzers reach") ;;
+    *) echo "setup: there is no group '$group'; known are fuzz, fuzz-coverage, tsan" >&2; exit 2 ;;
+  esac
+done
 
 if [ "${EVENKEEL_NO_INSTALL:-}" = 1 ]; then
   exit 0

@@ -9,7 +9,9 @@ arguments=()
 for argument in "$@"; do
   if [ "$argument" = --long ]; then exclude=(); else arguments+=("$argument"); fi
 done
-scripts/setup.sh
+groups=()
+[ "$preset" != tsan ] || groups=(tsan)
+scripts/setup.sh ${groups[@]+"${groups[@]}"}
 scripts/build.sh "$preset"
 ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "${exclude[@]}" \
   ${arguments[@]+"${arguments[@]}"}

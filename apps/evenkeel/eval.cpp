@@ -53,7 +53,10 @@ data::Dataset open_part(const std::string& spec, const std::string& part, const 
 
 void check_fits(const data::Dataset& dataset, const std::string& spec,
                 const model::NetworkOptions& options) {
-  if (!(dataset.sample_shape() == options.input)) {
+  // Sequences may be longer or shorter than those of training.
+  const bool steps_alike = !dataset.lengths.empty() && options.input.rank() == 2 &&
+                           dataset.samples.dim(1) == options.input[0];
+  if (!(dataset.sample_shape() == options.input) && !steps_alike) {
     fail<ShapeError>(
         "[eval] the network takes samples of shape {}, but those of '{}' are {}; give "
         "data like what it was trained on",

@@ -69,14 +69,20 @@ bool is_listed(const nn::LayerDescription& layer) {
 /// Batch norms say what they are fused with, the other layers only that they are.
 std::string layer_table(const std::vector<nn::LayerDescription>& layers,
                         const std::map<std::string, NormState>& states) {
-  Table table({{"layer"}, {"type"}, {"output"}, {"parameters", Table::Align::right}, {"fused"}});
+  const bool modes = std::ranges::any_of(layers, [](const auto& one) { return !one.mode.empty(); });
+  Table table({{"layer"},
+               {"type"},
+               {"output"},
+               {"parameters", Table::Align::right},
+               {"fused"},
+               {modes ? "mode" : ""}});
   for (const nn::LayerDescription& layer : layers) {
     if (!is_listed(layer)) continue;
     const std::string count =
         layer.has_children || layer.parameters == 0 ? "" : grouped(layer.parameters);
     const bool norm = states.count(layer.path) != 0;
     const std::string note = norm || layer.note.empty() ? layer.note : "yes";
-    table.add({layer.path, layer.type, layer.output.drop(1).str(), count, note});
+    table.add({layer.path, layer.type, layer.output.drop(1).str(), count, note, layer.mode});
   }
   return table.str();
 }
@@ -152,7 +158,8 @@ Json layers_json(const std::vector<nn::LayerDescription>& layers,
                {"options", layer.options},
                {"output", to_json(layer.output.drop(1))},
                {"parameters", layer.parameters},
-               {"fused", layer.note}};
+               {"fused", layer.note},
+               {"mode", layer.mode}};
     if (const auto it = states.find(layer.path); it != states.end()) {
       const NormState& state = it->second;
       if (state.affine) {

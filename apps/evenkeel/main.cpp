@@ -5,11 +5,12 @@
 #include <exception>
 #include <new>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "help.h"
-#include "signals.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 
@@ -23,8 +24,19 @@ int report(std::string message, int code) {
   for (char& c : message) {
     if (c == '\n' || c == '\r') c = ' ';
   }
-  fmt::print(stderr, "evenkeel: {}\n", message);
+  message = "evenkeel: " + message + "\n";
+  std::fwrite(message.data(), 1, message.size(), stderr);  // where even that fails, the code is left
   return code;
+}
+
+/// Where standard streams are closed, the next files opened would take their places, and what is
+/// printed would go into them.
+void open_standard_streams() {
+  int descriptor = 0;
+  while (descriptor >= 0 && descriptor <= STDERR_FILENO) {
+    descriptor = ::open("/dev/null", O_RDWR);
+  }
+  if (descriptor > STDERR_FILENO) ::close(descriptor);
 }
 
 struct Program {
@@ -87,9 +99,11 @@ int run(int argc, const char* const* argv) {
 }  // namespace evenkeel::app
 
 int main(int argc, char** argv) {
+  evenkeel::app::open_standard_streams();
   // A reader that goes away, as in `evenkeel train | head`, must not end a training run.
   std::signal(SIGPIPE, SIG_IGN);
-  evenkeel::app::handle_signals_aside();
+  // Nor a limit on file sizes (ulimit -f): the write then fails and is reported.
+  std::signal(SIGXFSZ, SIG_IGN);
   const int code = evenkeel::app::run(argc, argv);
   if (!evenkeel::app::flush_output()) {
     std::fputs("evenkeel: standard output cannot be written; is the disk full?\n", stderr);

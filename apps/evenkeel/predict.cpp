@@ -52,6 +52,7 @@ std::vector<std::vector<Guess>> classify(LoadedRun& run, const FileSamples& file
   data::Dataset dataset;
   dataset.samples = file.samples;
   dataset.labels.assign(static_cast<std::size_t>(file.samples.dim(0)), 0);
+  dataset.lengths = file.lengths;
   dataset.classes = run.model.options.classes;
   data::LoaderOptions options;
   options.batch_size = 256;
@@ -63,6 +64,7 @@ std::vector<std::vector<Guess>> classify(LoadedRun& run, const FileSamples& file
   std::vector<std::vector<Guess>> result;
   const auto classes = static_cast<std::size_t>(dataset.classes);
   for (data::Batch batch; loader.next(batch);) {
+    const nn::LengthsScope lengths(*run.model.network, nn::Lengths(batch.lengths));
     const Tensor logits = run.model.network->forward(batch.x);
     for (std::size_t i = 0; i < static_cast<std::size_t>(batch.size()); ++i) {
       result.push_back(best_guesses(logits.span<float>().subspan(i * classes, classes), top));
@@ -125,7 +127,7 @@ Action define_predict(CLI::App& app) {
   app.add_option("RUN", arguments->run, "a run folder or a .safetensors file of one")
       ->required()
       ->option_text(" ");
-  app.add_option("FILE", arguments->files, "images (.png, .pgm, .ppm) or rows (.csv, .npy)")
+  app.add_option("FILE", arguments->files, "images (.png, .pgm, .ppm), rows (.csv, .npy), sequences (.txt)")
       ->required()
       ->option_text(" ");
   app.add_option("--top", arguments->top, "so many classes for each input (1)")->option_text("N");
@@ -136,7 +138,8 @@ Action define_predict(CLI::App& app) {
       "Images are resized and turned grey or RGB as the network needs them; their\n"
       "values are taken as they are: networks trained on glyphs or MNIST expect light\n"
       "digits on a dark ground. Rows hold the values in the order of training; a label\n"
-      "column is left out.\n\n"
+      "column is left out. Sequences are written as for training (class lines are passed\n"
+      "over), or one step per line with an empty line between two of them.\n\n"
       "Examples:\n"
       "  evenkeel predict runs/mnist seven.png\n"
       "  evenkeel predict runs/mnist --top 3 *.png\n"

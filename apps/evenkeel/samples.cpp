@@ -1,5 +1,6 @@
 #include "samples.h"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include <evenkeel/core/options.h>
 #include <evenkeel/io/image.h>
 #include <evenkeel/io/npy.h>
+#include <evenkeel/io/sequences.h>
 #include <evenkeel/io/table.h>
 
 namespace evenkeel::app {
@@ -84,16 +86,41 @@ FileSamples read_array(const fs::path& path, const Shape& input) {
   return {picture ? samples : samples.to(DType::f32), false, ""};
 }
 
+/// Sequences padded to the longest of the file.
+FileSamples read_steps(const fs::path& path, const Shape& input) {
+  const io::Sequences all = io::read_any_sequences(path);
+  if (input.rank() != 2 || all.features != input[0]) {
+    fail<ShapeError>(
+        "[predict] '{}' holds sequences of {} values per step, but the network takes samples of "
+        "shape {}; give data like what it was trained on",
+        path.string(), all.features, input.str());
+  }
+  const auto count = static_cast<std::int64_t>(all.lengths.size());
+  const std::int64_t steps = std::ranges::max(all.lengths);
+  FileSamples result;
+  result.samples = Tensor::zeros({count, all.features, steps});
+  result.lengths = all.lengths;
+  const float* value = all.values.data();
+  for (std::int64_t n = 0; n < count; ++n) {
+    float* const out = result.samples.data<float>() + n * all.features * steps;
+    for (std::int64_t t = 0; t < all.lengths[static_cast<std::size_t>(n)]; ++t) {
+      for (std::int64_t c = 0; c < all.features; ++c) out[c * steps + t] = *value++;
+    }
+  }
+  return result;
+}
+
 struct Reader {
   std::string_view extension;
   FileSamples (*read)(const fs::path& path, const Shape& input);
 };
 
-constexpr std::array<Reader, 5> kReaders{{{".png", read_picture},
+constexpr std::array<Reader, 6> kReaders{{{".png", read_picture},
                                           {".pgm", read_picture},
                                           {".ppm", read_picture},
                                           {".csv", read_table},
-                                          {".npy", read_array}}};
+                                          {".npy", read_array},
+                                          {".txt", read_steps}}};
 
 }  // namespace
 
@@ -107,8 +134,10 @@ FileSamples read_samples(const fs::path& path, const Shape& input) {
   for (const Reader& reader : kReaders) {
     if (reader.extension == extension) return reader.read(path, input);
   }
-  fail<IoError>("[predict] '{}' is neither an image (.png, .pgm, .ppm) nor a table (.csv, .npy)",
-                path.string());
+  fail<IoError>(
+      "[predict] '{}' is neither an image (.png, .pgm, .ppm) nor a table (.csv, .npy) nor sequences "
+      "(.txt)",
+      path.string());
 }
 
 }  // namespace evenkeel::app

@@ -23,10 +23,11 @@ const std::vector<Group>& groups() {
       {"Normalization", {"norm", "placement", "eps", "momentum", "decay"}},
       {"Optimization",
        {"optimizer", "lr", "schedule", "warmup", "weight_decay", "decay_norm", "sgd_momentum",
-        "nesterov", "clip", "label_smoothing", "dropout", "augment"}},
+        "nesterov", "accumulate", "clip", "label_smoothing", "dropout", "augment"}},
       {"Validation", {"validation", "patience", "eval_every"}},
       {"Run",
-       {"resume", "replace", "checkpoint_every", "threads", "deterministic", "layout", "fusion"}},
+       {"resume", "replace", "checkpoint_every", "checkpoint_steps", "threads", "deterministic",
+        "layout", "fusion"}},
   };
   return table;
 }

@@ -1,3 +1,4 @@
+#include <evenkeel/core/error.h>
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/core/random.h>
 
@@ -90,6 +91,7 @@ double Random::uniform() {
 double Random::normal() { return normal_pair(block(position_++)).first; }
 
 std::uint64_t Random::below(std::uint64_t bound) {
+  if (bound == 0) fail<UsageError>("[random] expected a bound of 1 or more, got 0");
   // Refuse the uneven remainder at the top of the range.
   const std::uint64_t limit = UINT64_MAX - (UINT64_MAX % bound + 1) % bound;
   std::uint64_t value = next_u64();

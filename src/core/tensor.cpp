@@ -193,7 +193,7 @@ void Tensor::assign(const void* source, std::size_t count) {
   if (count != static_cast<std::size_t>(numel())) {
     fail<ShapeError>("[tensor] expected {} values for {}, got {}", numel(), shape_.str(), count);
   }
-  if (count != 0) std::memcpy(data_, source, bytes());
+  if (count != 0) std::memmove(data_, source, bytes());  // the source may be a slice beside this one
 }
 
 ChannelDims channel_dims(const Shape& shape, std::string_view where) {

@@ -111,13 +111,13 @@ void ThreadPool::add_helpers(std::size_t wanted) {
   if (helpers_.size() >= wanted) return;
   const SignalsBlocked blocked;
   while (helpers_.size() < wanted) {
-    auto helper = std::make_unique<Helper>();
-    Helper& self = *helper;
-    helpers_.push_back(std::move(helper));
+    const std::size_t before = helpers_.size();
     try {
+      helpers_.push_back(std::make_unique<Helper>());
+      Helper& self = *helpers_.back();
       std::thread([this, &self] { help(self); }).detach();
-    } catch (const std::system_error&) {  // no more threads to be had: fewer do the work
-      helpers_.pop_back();
+    } catch (const std::exception&) {  // no more threads or memory to be had: fewer do the work
+      helpers_.resize(before);
       return;
     }
   }

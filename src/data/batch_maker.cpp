@@ -36,6 +36,24 @@ void check(const Dataset& dataset, const LoaderOptions& options) {
   }
 }
 
+void check_lengths(const Dataset& dataset) {
+  if (dataset.lengths.empty()) return;
+  const Tensor& samples = dataset.samples;
+  const auto count = static_cast<std::int64_t>(dataset.lengths.size());
+  if (samples.rank() != 3 || samples.dtype() != DType::f32 || count != dataset.size()) {
+    fail<ShapeError>(
+        "[loader] expected sequences f32 [N, features, T] with one length each, got samples {} of "
+        "type {} and {} lengths",
+        samples.shape().str(), name_of(samples.dtype()), count);
+  }
+  for (std::size_t i = 0; i < dataset.lengths.size(); ++i) {
+    if (dataset.lengths[i] < 0 || dataset.lengths[i] > samples.dim(2)) {
+      fail<ShapeError>("[loader] expected lengths from 0 to {}, got {} for sequence {}",
+                       samples.dim(2), dataset.lengths[i], i);
+    }
+  }
+}
+
 void check(const Normalization& normalization, std::int64_t channels) {
   const std::size_t mean = normalization.mean.size();
   const std::size_t stddev = normalization.stddev.size();
@@ -52,6 +70,7 @@ void check(const Normalization& normalization, std::int64_t channels) {
 BatchMaker::BatchMaker(const Dataset& dataset, const LoaderOptions& options)
     : dataset_(dataset), augment_(options.augment), seed_(options.seed), layout_(options.layout) {
   check(dataset, options);
+  check_lengths(dataset);
   dataset_.samples = dataset.samples.to(Layout::channels_first);
   const Shape& shape = dataset_.samples.shape();
   dims_ = channel_dims(shape, "loader");
@@ -128,7 +147,40 @@ void BatchMaker::write_sample(std::int64_t index, const View& view, float* out) 
   }
 }
 
+void BatchMaker::write_sequence(std::int64_t index, std::int64_t steps, float* out) const {
+  const auto* from = dataset_.samples.data<float>() + index * dims_.c * dims_.s;
+  const std::int64_t valid = dataset_.lengths[static_cast<std::size_t>(index)];
+  const bool last = layout_ == Layout::channels_last;
+  for (std::int64_t c = 0; c < dims_.c; ++c, from += dims_.s) {
+    float* const to = last ? out + c : out + c * steps;
+    const std::int64_t stride = last ? dims_.c : 1;
+    const float mean = mean_[static_cast<std::size_t>(c)];
+    const float stddev = stddev_[static_cast<std::size_t>(c)];
+    for (std::int64_t t = 0; t < valid; ++t) to[t * stride] = (from[t] - mean) / stddev;
+    for (std::int64_t t = valid; t < steps; ++t) to[t * stride] = 0.0F;
+  }
+}
+
+Batch BatchMaker::make_sequences(std::span<const std::int64_t> indices) const {
+  Batch batch;
+  std::int64_t steps = 0;
+  for (const std::int64_t index : indices) {
+    const auto i = static_cast<std::size_t>(index);
+    batch.labels.push_back(dataset_.labels[i]);
+    batch.lengths.push_back(dataset_.lengths[i]);
+    steps = std::max(steps, dataset_.lengths[i]);
+  }
+  batch.x = Tensor::empty({batch.size(), dims_.c, steps}, DType::f32, layout_);
+  auto* out = batch.x.data<float>();
+  for (const std::int64_t index : indices) {
+    write_sequence(index, steps, out);
+    out += dims_.c * steps;
+  }
+  return batch;
+}
+
 Batch BatchMaker::make(std::span<const std::int64_t> indices, std::int64_t epoch) const {
+  if (!dataset_.lengths.empty()) return make_sequences(indices);
   Batch batch;
   const auto count = static_cast<std::int64_t>(indices.size());
   batch.x = Tensor::empty(dataset_.samples.shape().with(0, count), DType::f32, layout_);

@@ -28,6 +28,8 @@ class BatchMaker {
   };
   View pick_view(std::int64_t epoch, std::int64_t index) const;
   void write_sample(std::int64_t index, const View& view, float* out) const;
+  void write_sequence(std::int64_t index, std::int64_t steps, float* out) const;
+  Batch make_sequences(std::span<const std::int64_t> indices) const;
   template <class T, class Normalize>
   void write_channel(const T* plane, const View& view, Normalize&& normalize, float* out) const;
 

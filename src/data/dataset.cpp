@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
+#include <numeric>
 
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/data/dataset.h>
@@ -65,18 +66,28 @@ void measure_bytes(const Tensor& samples, const ChannelDims& dims, Normalization
   }
 }
 
-void measure_floats(const Tensor& samples, const ChannelDims& dims, Normalization& result) {
+/// Positions of each sample before its padding.
+std::vector<std::int64_t> valid_positions(const Dataset& dataset, const ChannelDims& dims) {
+  if (!dataset.lengths.empty()) return dataset.lengths;
+  return std::vector<std::int64_t>(static_cast<std::size_t>(dims.n), dims.s);
+}
+
+void measure_floats(const Tensor& samples, const ChannelDims& dims,
+                    const std::vector<std::int64_t>& valid, Normalization& result) {
   const auto* values = samples.data<float>();
-  const auto n = static_cast<double>(dims.n * dims.s);
+  const auto n = static_cast<double>(std::accumulate(valid.begin(), valid.end(), std::int64_t{0}));
+  const auto first =
+      std::find_if(valid.begin(), valid.end(), [](auto v) { return v > 0; }) - valid.begin();
   parallel_for(dims.c, dims.n * dims.s, [&](std::int64_t c) {
     const auto each = [&](auto&& visit) {
       for (std::int64_t i = 0; i < dims.n; ++i) {
         const float* row = values + (i * dims.c + c) * dims.s;
-        for (std::int64_t s = 0; s < dims.s; ++s) visit(static_cast<double>(row[s]));
+        const std::int64_t end = valid[static_cast<std::size_t>(i)];
+        for (std::int64_t s = 0; s < end; ++s) visit(static_cast<double>(row[s]));
       }
     };
     // Sums of differences from one value, so that a constant channel has exactly no variance.
-    const auto origin = static_cast<double>(values[c * dims.s]);
+    const auto origin = static_cast<double>(values[(first * dims.c + c) * dims.s]);
     double sum = 0;
     each([&](double v) { sum += v - origin; });
     const double shift = sum / n;
@@ -98,6 +109,7 @@ Dataset Dataset::slice(std::int64_t begin, std::int64_t end) const {
   Dataset part;
   part.samples = samples.slice(begin, end);
   part.labels.assign(labels.begin() + begin, labels.begin() + end);
+  if (!lengths.empty()) part.lengths.assign(lengths.begin() + begin, lengths.begin() + end);
   part.classes = classes;
   part.class_names = class_names;
   return part;
@@ -123,6 +135,7 @@ Dataset Dataset::select(const std::vector<std::int64_t>& indices) const {
     if (stride > 0) std::memcpy(to, from + static_cast<std::size_t>(index) * stride, stride);
     to += stride;
     part.labels.push_back(labels[static_cast<std::size_t>(index)]);
+    if (!lengths.empty()) part.lengths.push_back(lengths[static_cast<std::size_t>(index)]);
   }
   return part;
 }
@@ -130,7 +143,8 @@ Dataset Dataset::select(const std::vector<std::int64_t>& indices) const {
 Normalization measure_normalization(const Dataset& train) {
   const Tensor samples = train.samples.to(Layout::channels_first);
   const ChannelDims dims = channel_dims(samples.shape(), "normalization");
-  if (dims.n * dims.s == 0) {
+  const std::vector<std::int64_t> valid = valid_positions(train, dims);
+  if (std::all_of(valid.begin(), valid.end(), [](auto v) { return v == 0; })) {
     fail<ShapeError>("[normalization] expected at least one sample, got samples of shape {}",
                      samples.shape().str());
   }
@@ -140,7 +154,7 @@ Normalization measure_normalization(const Dataset& train) {
   if (samples.dtype() == DType::u8) {
     measure_bytes(samples, dims, result);
   } else {
-    measure_floats(samples, dims, result);
+    measure_floats(samples, dims, valid, result);
   }
   return result;
 }

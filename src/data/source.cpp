@@ -36,6 +36,10 @@ const std::vector<Row>& rows() {
        open_csv},
       {{"npz", "npz:FILE", "NumPy arrays x and y, or x_train, y_train, x_test and y_test"},
        open_npz},
+      {{"sequence", "sequence:DIR",
+        "sequences of different lengths as text: train.txt and test.txt, one file, or Japanese "
+        "Vowels"},
+       open_sequence},
   };
   return kRows;
 }

@@ -19,6 +19,7 @@ Splits open_fashion_mnist(const std::string& folder, const SourceOptions& option
 Splits open_cifar10(const std::string& folder, const SourceOptions& options);
 Splits open_csv(const std::string& rest, const SourceOptions& options);
 Splits open_npz(const std::string& file, const SourceOptions& options);
+Splits open_sequence(const std::string& path, const SourceOptions& options);
 
 /// Cuts `part` (of 1) from the end of a shuffle; what remains comes first. At least one sample
 /// stays on either side; UsageError naming `where` if there are fewer than two.

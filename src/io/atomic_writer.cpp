@@ -5,8 +5,11 @@
 #include <cerrno>
 #include <chrono>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,6 +61,49 @@ int sync_folder(const std::filesystem::path& folder) {
   return error;
 }
 
+/// Makes the folder and what is missing above it, and lets their names last.
+int make_folders(const std::filesystem::path& folder) {
+  std::error_code code;
+  std::vector<std::filesystem::path> missing;
+  for (auto at = folder; !at.empty() && !std::filesystem::exists(at, code); at = at.parent_path()) {
+    missing.push_back(at);
+  }
+  std::filesystem::create_directories(folder, code);
+  if (code) return code.value();
+  for (const auto& made : missing) {
+    if (const int error = sync_folder(folder_of(made)); error != 0) return error;
+  }
+  return 0;
+}
+
+bool is_temporary(const std::filesystem::path& path) {
+  return path.filename().string().starts_with(".evenkeel-") && path.extension() == ".tmp";
+}
+
+/// Removes temporary files whose writers were killed. Those that are being written are locked;
+/// where files cannot be locked, nothing is removed.
+void clear_abandoned(const std::filesystem::path& folder) {
+  std::error_code code;
+  std::vector<std::filesystem::path> names;
+  std::filesystem::directory_iterator entry(folder, code);
+  for (; !code && entry != std::filesystem::directory_iterator(); entry.increment(code)) {
+    if (is_temporary(entry->path())) names.push_back(entry->path());
+  }
+  for (const auto& name : names) {
+    const int descriptor = ::open(name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(name.c_str());
+    ::close(descriptor);
+  }
+}
+
+/// Keeps clear_abandoned of other processes away. False where one was faster.
+bool claim(int descriptor) {
+  struct stat status {};
+  ::flock(descriptor, LOCK_EX | LOCK_NB);
+  return ::fstat(descriptor, &status) != 0 || status.st_nlink > 0;
+}
+
 }  // namespace
 
 int write_fully(int descriptor, std::span<const std::byte> content) {
@@ -81,10 +127,15 @@ int create_temporary(const std::filesystem::path& folder, std::filesystem::path&
   // The name does not depend on the target's, which may be as long as names can be.
   for (int attempt = 0; attempt < 100; ++attempt) {
     const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-    name = folder / fmt::format(".evenkeel-{}-{}-{}.tmp", ::getpid(), counter++, now);
+    // Nor does its length depend on anything: where one can be made, every later one can.
+    name = folder / fmt::format(".evenkeel-{:010}-{:010}-{:020}.tmp", ::getpid(), counter++, now);
     const int descriptor = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor >= 0) return descriptor;
-    if (errno != EEXIST && errno != EINTR) return -errno;
+    if (descriptor >= 0 && claim(descriptor)) return descriptor;
+    if (descriptor >= 0) {
+      ::close(descriptor);
+    } else if (errno != EEXIST && errno != EINTR) {
+      return -errno;
+    }
   }
   return -EEXIST;
 }
@@ -118,11 +169,10 @@ void AtomicWriter::write(std::string_view content) { write(as_bytes(content)); }
 void AtomicWriter::commit() {
   if (descriptor_ < 0) fail_write(path_, EBADF);
   if (::fsync(descriptor_) != 0) give_up(errno);
-  const int closed = ::close(descriptor_);
-  descriptor_ = -1;
-  if (closed != 0 && errno != EINTR) give_up(errno);
+  // Open until it has its name, for the lock; after fsync, closing has nothing left to report.
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) give_up(errno);
   temporary_.clear();
+  ::close(std::exchange(descriptor_, -1));
   if (const int error = sync_folder(folder_of(path_)); error != 0) fail_write(path_, error);
 }
 
@@ -140,15 +190,15 @@ void probe_writable(const std::filesystem::path& folder) {
   const auto refuse = [&](int error) {
     fail<IoError>("[write] cannot create files in {}: {}", quote_path(folder), cause(error));
   };
+  if (const int error = make_folders(folder); error != 0) refuse(error);
   std::error_code code;
-  std::filesystem::create_directories(folder, code);
-  if (code) refuse(code.value());
   if (!std::filesystem::is_directory(folder, code)) refuse(ENOTDIR);
+  clear_abandoned(folder);
   std::filesystem::path name;
   const int descriptor = create_temporary(folder, name);
   if (descriptor < 0) refuse(-descriptor);
   const int written = write_fully(descriptor, as_bytes("evenkeel\n"));
-  const int closed = ::close(descriptor) == 0 ? 0 : errno;
+  const int closed = ::close(descriptor) == 0 || errno == EINTR ? 0 : errno;
   ::unlink(name.c_str());
   if (written != 0) refuse(written);
   if (closed != 0) refuse(closed);

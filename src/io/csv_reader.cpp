@@ -1,6 +1,8 @@
 #include "io/csv_reader.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
 
 namespace evenkeel::io {
 namespace {
@@ -29,23 +31,43 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
-CsvReader::CsvReader(std::string_view text, const Origin& origin) : rest_(text), origin_(origin) {
+CsvReader::CsvReader(Source& text, const Origin& origin) : text_(text), origin_(origin) {
+  fetch();
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
   if (skip_blank_lines()) separator_ = choose_separator(rest_.substr(0, record_end()));
 }
 
-bool CsvReader::skip_blank_lines() {
-  while (!rest_.empty()) {
-    const auto end = rest_.find('\n');
-    // A line of tabs alone may be a record of empty fields; it is refused as such.
-    const std::string_view line = rest_.substr(0, end);
-    if (line.find_first_not_of(" \r") != std::string_view::npos) return true;
-    if (end == std::string_view::npos) return false;
-    rest_.remove_prefix(end + 1);
-    ++next_line_;
+/// Sees to it that more than the longest record possible lies in `rest_`, or all that is left.
+void CsvReader::fetch() {
+  while (!ended_ && rest_.size() <= kMaxRecord) {
+    buffer_.erase(0, buffer_.size() - rest_.size());
+    const std::size_t begin = buffer_.size();
+    const auto most =
+        static_cast<std::size_t>(std::min<std::uint64_t>(text_.at_most(), 2 * kMaxRecord - begin));
+    buffer_.resize(begin + most);
+    const auto room = std::as_writable_bytes(std::span<char>(buffer_)).subspan(begin);
+    const std::size_t got = text_.read(room);
+    ended_ = got < most || text_.at_most() == 0;
+    buffer_.resize(begin + got);
+    rest_ = buffer_;
   }
-  return false;
+}
+
+/// Moves to the next line that is not blank; false where there is none.
+bool CsvReader::skip_blank_lines() {
+  fetch();
+  // A line of tabs alone may be a record of empty fields; it is refused as such.
+  const auto end = rest_.find_first_not_of(" \r\n");
+  const std::string_view blanks = rest_.substr(0, end);
+  if (end == std::string_view::npos && !ended_) {
+    origin_.refuse("line {}: expected a row, got {} bytes of blank lines", next_line_,
+                   blanks.size());
+  }
+  const auto begin = blanks.rfind('\n') + 1;  // of the line that is not blank, if any
+  next_line_ += static_cast<std::size_t>(std::ranges::count(blanks, '\n'));
+  rest_.remove_prefix(begin);
+  return end != std::string_view::npos;
 }
 
 std::size_t CsvReader::record_end() const {

@@ -6,16 +6,17 @@
 #include <string_view>
 #include <vector>
 
-#include "io/origin.h"
+#include "io/source.h"
 
 namespace evenkeel::io {
 
 /// Records of separated fields, which may be quoted and then hold separators, line breaks and
-/// doubled quotes. Blank lines are passed over.
+/// doubled quotes. Blank lines are passed over. Holds no more of the text than the longest record
+/// that is possible, so that a small file which inflates to a large one costs what its records do.
 class CsvReader {
  public:
   /// Chooses the separator that is most frequent in the first line.
-  CsvReader(std::string_view text, const Origin& origin);
+  CsvReader(Source& text, const Origin& origin);
 
   /// Reads the next record; false at the end.
   bool next();
@@ -25,13 +26,17 @@ class CsvReader {
   std::size_t line() const { return line_; }
 
  private:
+  void fetch();
   bool skip_blank_lines();
   std::size_t record_end() const;
   void split(std::string_view record);
   std::string take_quoted(std::string_view& record) const;
 
-  std::string_view rest_;
+  Source& text_;
   const Origin& origin_;
+  std::string buffer_;
+  std::string_view rest_;  // of the buffer
+  bool ended_ = false;     // nothing follows behind the buffer
   char separator_ = ',';
   std::vector<std::string> fields_;
   std::size_t line_ = 0;

@@ -110,6 +110,7 @@ struct EventWriter::Impl {
   std::filesystem::path path;
   int descriptor = -1;
   std::string buffer;
+  off_t good_bytes = 0;
 
   Impl() = default;
   ~Impl() {
@@ -125,8 +126,11 @@ struct EventWriter::Impl {
   void flush() {
     const std::string pending = std::exchange(buffer, {});
     if (const int error = write_fully(descriptor, as_bytes(pending)); error != 0) {
+      // Part of a record would make readers stop there for good.
+      if (::ftruncate(descriptor, good_bytes) == 0) ::lseek(descriptor, good_bytes, SEEK_SET);
       fail_write(path, error);
     }
+    good_bytes += static_cast<off_t>(pending.size());
   }
   void add_value(const ProtobufMessage& value, std::int64_t step) {
     ProtobufMessage content;

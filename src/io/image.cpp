@@ -26,10 +26,11 @@ void check_image(const Tensor& image, std::string_view where) {
     fail<ShapeError>("[{}] expected an image u8 [1 or 3, H, W] with H, W ≥ 1, got {} {}", where,
                      name_of(image.dtype()), image.shape().str());
   }
-  if (static_cast<std::uint64_t>(image.dim(1)) >
-      kMaxPixels / static_cast<std::uint64_t>(image.dim(2))) {
-    fail<ShapeError>("[{}] expected at most {} pixels, got {}", where, kMaxPixels,
-                     image.shape().str());
+  const auto height = static_cast<std::uint64_t>(image.dim(1));
+  const auto width = static_cast<std::uint64_t>(image.dim(2));
+  if (height > kMaxSide || width > kMaxSide || height > kMaxPixels / width) {
+    fail<ShapeError>("[{}] expected at most {} pixels and {} rows and columns, got {}", where,
+                     kMaxPixels, kMaxSide, image.shape().str());
   }
 }
 
@@ -137,6 +138,10 @@ void fill_plane(const Tensor& image, std::int64_t channels, std::int64_t channel
 std::uint64_t count_pixels(const ImageSize& size, const Origin& origin) {
   if (size.height == 0 || size.width == 0) {
     origin.refuse("expected at least one pixel, got {} rows of {}", size.height, size.width);
+  }
+  if (size.height > kMaxSide || size.width > kMaxSide) {
+    origin.refuse("expected at most {} rows and columns, got {} rows of {}", kMaxSide, size.height,
+                  size.width);
   }
   if (size.height > kMaxPixels / size.width) {
     origin.refuse("expected at most {} pixels, got {} rows of {}", kMaxPixels, size.height,

@@ -8,6 +8,8 @@
 namespace evenkeel::io {
 
 inline constexpr std::uint64_t kMaxPixels = 64'000'000;
+/// Rows of one pixel each take a PNG reader a hundred times as long as long ones.
+inline constexpr std::uint64_t kMaxSide = 65'536;
 
 /// The size of an image as its header claims it.
 struct ImageSize {
@@ -15,7 +17,7 @@ struct ImageSize {
   std::uint64_t height = 0;
   std::uint64_t width = 0;
 };
-/// The number of pixels; refuses none and more than kMaxPixels.
+/// The number of pixels; refuses none, more than kMaxPixels and sides of more than kMaxSide.
 std::uint64_t count_pixels(const ImageSize& size, const Origin& origin);
 /// A tensor u8 [channels, height, width]; refused where the file has only `stored` bytes for it and
 /// needs at least `least`.

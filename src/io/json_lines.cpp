@@ -75,15 +75,24 @@ struct JsonLines::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
+  /// A write that failed may have left part of a line behind.
+  bool torn = false;
+
   void append(std::string_view text) {
     if (const int error = write_fully(descriptor, as_bytes(text)); error != 0) {
+      torn = true;
       fail_write(path, error);
     }
+  }
+  void append_line(const std::string& line) {
+    if (torn && ends_inside_line(descriptor)) append("\n");
+    torn = false;
+    append(line + '\n');
   }
 };
 
 JsonLines::JsonLines(const std::filesystem::path& path) : impl_(std::make_unique<Impl>(path)) {
-  if (ends_inside_line(impl_->descriptor)) impl_->append("\n");
+  impl_->torn = true;  // perhaps, by an earlier writer
 }
 
 JsonLines::~JsonLines() = default;
@@ -94,7 +103,7 @@ void JsonLines::write(const std::string& json) {
   if (!one_line || !line.starts_with('{') || !nlohmann::json::accept(line)) {
     fail<UsageError>("[json] expected one JSON object on one line, got {}", quote(json));
   }
-  impl_->append(line + '\n');
+  impl_->append_line(line);
 }
 
 }  // namespace evenkeel::io

@@ -152,6 +152,9 @@ SafetensorsHeader describe(const TensorFile& content, const Origin& origin) {
   for (const auto& [name, tensor] : content.tensors) {
     if (name == "__metadata__") origin.refuse("a tensor cannot be called __metadata__");
     if (!names.insert(name).second) origin.refuse("tensor {} comes twice", quote(name));
+    if (name.size() > kMaxTensorName) {
+      origin.refuse("expected names of at most {} bytes, got {}", kMaxTensorName, quote(name));
+    }
     if (!tensor.defined()) origin.refuse("tensor {} holds nothing", quote(name));
     const std::uint64_t end = position + tensor.bytes();
     SafetensorsEntry entry{name, std::string(stored_name(tensor.dtype())), {}, {position, end}};

@@ -12,6 +12,9 @@ namespace {
 
 using nlohmann::json;
 
+// More extents than any shape has; a Shape's own limit is reported with the number found.
+constexpr std::size_t kMaxList = 64;
+
 /// Takes the parser's events one by one, so that no tree is built of what a hostile header holds,
 /// and stops it at the first token that has no place: depth never passes 3.
 class HeaderHandler : public nlohmann::json_sax<json> {
@@ -28,6 +31,7 @@ class HeaderHandler : public nlohmann::json_sax<json> {
     if (place_ != Place::shape && place_ != Place::offsets) unexpected(fmt::format("{}", value));
     auto& list = place_ == Place::shape ? entry().shape : entry().offsets;
     if (place_ == Place::offsets && list.size() == 2) unexpected("a third number");
+    if (list.size() == kMaxList) unexpected(fmt::format("more than {}", kMaxList));
     list.push_back(value);
     return true;
   }
@@ -74,12 +78,11 @@ class HeaderHandler : public nlohmann::json_sax<json> {
       return true;
     }
     if (place_ == Place::tensor) {
-      const Origin origin = where();
-      if (!seen_dtype_) origin.refuse("expected a dtype, got none");
-      if (!seen_shape_) origin.refuse("expected a shape, got none");
+      if (!seen_dtype_) where().refuse("expected a dtype, got none");
+      if (!seen_shape_) where().refuse("expected a shape, got none");
       if (entry().offsets.size() != 2) {
-        origin.refuse("expected data_offsets [begin, end], got [{}]",
-                      fmt::join(entry().offsets, ", "));
+        where().refuse("expected data_offsets [begin, end], got [{}]",
+                       fmt::join(entry().offsets, ", "));
       }
     }
     place_ = Place::names;
@@ -128,6 +131,9 @@ class HeaderHandler : public nlohmann::json_sax<json> {
       if (seen_metadata_) origin_.refuse("__metadata__ comes twice");
       seen_metadata_ = true;
       return;
+    }
+    if (name.size() > kMaxTensorName) {
+      origin_.refuse("expected names of at most {} bytes, got {}", kMaxTensorName, quote(name));
     }
     if (!names_.insert(name).second) origin_.refuse("tensor {} comes twice", quote(name));
     header_.entries.emplace_back().name = name;

@@ -10,6 +10,9 @@
 
 namespace evenkeel::io {
 
+/// Of a tensor's name in bytes: names come back in messages and are compared with one another.
+inline constexpr std::size_t kMaxTensorName = 1024;
+
 /// What the header says about one tensor, checked for form but not against anything else.
 struct SafetensorsEntry {
   std::string name;

@@ -8,8 +8,8 @@
 #include "io/csv_reader.h"
 #include "io/number.h"
 #include "io/origin.h"
+#include "io/source.h"
 #include <evenkeel/core/options.h>
-#include <evenkeel/io/file.h>
 #include <evenkeel/io/table.h>
 
 namespace evenkeel::io {
@@ -82,10 +82,11 @@ Columns find_columns(const Fields& first, const std::string& wanted, const Origi
     const std::size_t index = numbered_column(*number, first, origin);
     return {index, looks_like_header(first, index)};
   }
+  const auto similar = nearest(wanted, first);
   origin.refuse(
       "expected a column {} in the header line, got none{}; name a column or give its "
       "number",
-      quote(wanted), did_you_mean(wanted, first));
+      quote(wanted), similar ? fmt::format("; did you mean {}?", quote(*similar)) : std::string());
 }
 
 float read_value(const std::string& field, std::size_t line, std::size_t column,
@@ -143,7 +144,8 @@ class Classes {
   std::vector<std::string> names_;
 };
 
-Table read_table(CsvReader& reader, const TableOptions& options, const Origin& origin) {
+Table read_table(Source& text, const TableOptions& options, const Origin& origin) {
+  CsvReader reader(text, origin);
   if (!reader.next()) origin.refuse("expected rows of numbers, got an empty file");
   const std::size_t width = reader.fields().size();
   const Columns columns = find_columns(reader.fields(), options.label, origin);
@@ -191,13 +193,15 @@ Table read_table(CsvReader& reader, const TableOptions& options, const Origin& o
 }  // namespace
 
 Table read_csv(const std::filesystem::path& path, const TableOptions& options) {
-  const Origin origin("csv", path);
-  const std::vector<std::byte> content = read_file_maybe_gzip(path);
-  CsvReader reader({reinterpret_cast<const char*>(content.data()), content.size()}, origin);
+  const InputFile file(path, Origin("csv", path));
+  const Origin& origin = file.origin();
+  FileSource plain(file);
   try {
-    return read_table(reader, options, origin);
+    if (!is_gzip(file)) return read_table(plain, options, origin);
+    InflateSource inflated(plain, InflateSource::Format::gzip, origin);
+    return read_table(inflated, options, origin);
   } catch (const std::bad_alloc&) {
-    origin.refuse("not enough memory for its {} bytes", content.size());
+    origin.refuse("not enough memory for its {} bytes", file.size());
   }
 }
 

@@ -9,8 +9,6 @@
 namespace evenkeel::model {
 namespace {
 
-constexpr const char* kChecksumKey = "evenkeel.crc32c";
-
 std::uint32_t add_text(std::uint32_t crc, std::string_view text) {
   return io::crc32c(std::as_bytes(std::span(text)), crc);
 }
@@ -38,13 +36,11 @@ void add_checksum(io::TensorFile& file) {
   file.metadata.insert_or_assign(kChecksumKey, checksum(file));
 }
 
-bool has_checksum(const io::TensorFile& file) { return file.metadata.contains(kChecksumKey); }
-
 void verify_checksum(const io::TensorFile& file, const std::filesystem::path& path) {
   const auto it = file.metadata.find(kChecksumKey);
   if (it == file.metadata.end() || it->second != checksum(file)) {
-    fail<IoError>("[model] '{}' is damaged: its content does not match its checksum",
-                  path.string());
+    fail<IoError>("[model] '{}' is damaged: its content does not match its checksum{}",
+                  path.string(), it == file.metadata.end() ? " (it has none)" : "");
   }
 }
 

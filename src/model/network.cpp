@@ -1,9 +1,16 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
+
+#include <fmt/ranges.h>
 
 #include "model/construct.h"
+#include "model/network_size.h"
 #include "model/zoo/zoo.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/model/network.h>
+#include <evenkeel/model/norm_kinds.h>
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/conv.h>
 #include <evenkeel/nn/layers/linear.h>
@@ -18,17 +25,14 @@ const ZooRow& find_row(const std::string& name) {
     names.push_back(row.info.name);
   }
   const std::string suggestion = did_you_mean(name, names);
-  fail<UsageError>(
-      "[net] there is no network '{}'{}", name,
-      suggestion.empty()
-          ? "; known are mlp, paper-mlp, convnet, resnet20, resnet50, and config for a layer list"
-          : suggestion);
+  fail<UsageError>("[net] there is no network '{}'{}", name,
+                   suggestion.empty()
+                       ? fmt::format("; known are {} (a layer list)", fmt::join(names, ", "))
+                       : suggestion);
 }
 
 void check_options(const NetworkOptions& options) {
-  if (options.norm != "batch" && options.norm != "none") {
-    fail<UsageError>("[net] norm is batch or none, not '{}'", options.norm);
-  }
+  (void)parse_norm(options.norm);
   if (!(options.eps >= 0) || !std::isfinite(options.eps)) {
     fail<UsageError>("[net] eps must be 0 or more, got {}", options.eps);
   }
@@ -117,20 +121,19 @@ void check_output(const nn::Module& network, const NetworkOptions& options) {
   }
 }
 
-bool has_conv2d(const std::vector<LayerSpec>& layers) {
-  for (const LayerSpec& layer : layers) {
-    if (layer.type == "Conv2d") return true;
-    for (const auto& [name, children] : layer.children) {
-      if (has_conv2d(children)) return true;
-    }
-  }
-  return false;
+bool has_layer(const std::vector<LayerSpec>& layers, std::span<const std::string_view> types) {
+  return std::ranges::any_of(layers, [&](const LayerSpec& layer) {
+    return std::ranges::find(types, layer.type) != types.end() ||
+           std::ranges::any_of(layer.children,
+                               [&](const auto& child) { return has_layer(child.second, types); });
+  });
 }
 
 }  // namespace
 
 std::unique_ptr<nn::Module> construct_network(const NetworkOptions& options) {
   check_options(options);
+  check_size(options);
   std::unique_ptr<nn::Module> network;
   if (options.net == "config") {
     if (options.layers.empty()) {
@@ -157,9 +160,13 @@ std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::ui
 }
 
 bool prefers_channels_last(const NetworkOptions& options) {
-  if (options.input.rank() != 3) return false;
-  if (options.net == "config") return has_conv2d(options.layers);
-  return find_row(options.net).info.spatial;
+  constexpr std::array<std::string_view, 1> kImages{"Conv2d"};
+  constexpr std::array<std::string_view, 4> kSequences{"LSTM", "GRU", "MultiheadAttention",
+                                                       "EncoderLayer"};
+  const int rank = options.input.rank();
+  if (options.net != "config") return rank == 3 && find_row(options.net).info.spatial;
+  return (rank == 3 && has_layer(options.layers, kImages)) ||
+         (rank == 2 && has_layer(options.layers, kSequences));
 }
 
 }  // namespace evenkeel::model

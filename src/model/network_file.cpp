@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/construct.h"
+#include "model/network_size.h"
 #include "model/recipe_text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/io/safetensors.h>
@@ -55,6 +56,21 @@ bool is_checkpoint(const io::TensorFile& file) {
       file.tensors, [](const auto& entry) { return entry.first.starts_with(kNetworkPrefix); });
 }
 
+/// A network that the file's tensors are far from filling is refused before it takes memory; what
+/// is missing of another is said by name.
+void check_room(const NetworkOptions& options, const nn::StateDict& state,
+                const std::string& where) {
+  std::uint64_t values = 0;
+  for (const auto& [name, tensor] : state) values += static_cast<std::uint64_t>(tensor.numel());
+  const std::uint64_t least = least_values(options);
+  constexpr std::uint64_t kFew = 1 << 16;
+  if (least > kFew && least / 4 > values) {
+    fail<IoError>(
+        "[model] '{}' describes a network of {} values or more, but holds {}; the file is damaged",
+        where, least, values);
+  }
+}
+
 /// The network's tensors under their own names; a checkpoint's others are left out.
 nn::StateDict network_tensors(const io::TensorFile& file) {
   if (!is_checkpoint(file)) return file.tensors;
@@ -73,9 +89,13 @@ LoadedNetwork rebuild(const io::TensorFile& file, const std::string& where) {
   loaded.recipe = parse_recipe(require(file, kRecipeKey, where), where);
   check_recipe(loaded.recipe, loaded.options, where);
   loaded.metadata = file.metadata;
-  for (const char* key : {kFormatKey, kNetworkKey, kRecipeKey}) loaded.metadata.erase(key);
+  for (const char* key : {kFormatKey, kNetworkKey, kRecipeKey, kChecksumKey}) {
+    loaded.metadata.erase(key);
+  }
+  const nn::StateDict state = network_tensors(file);
+  check_room(loaded.options, state, where);
   loaded.network = construct_network(loaded.options);
-  loaded.network->load_state_dict(network_tensors(file));
+  loaded.network->load_state_dict(state);
   loaded.network->eval();
   loaded.file = where;
   loaded.from_checkpoint = is_checkpoint(file);
@@ -100,6 +120,7 @@ void save_network(const std::filesystem::path& path, nn::Module& network,
   file.metadata = network_metadata(options, recipe);
   file.metadata.insert(extra.begin(), extra.end());
   file.tensors = network.state_dict();
+  add_checksum(file);
   io::write_safetensors(path, file);
 }
 
@@ -107,7 +128,7 @@ LoadedNetwork load_network(const std::filesystem::path& path) {
   const io::TensorFile file = io::read_safetensors(path);
   const std::string where = path.string();
   check_format(file, where);
-  if (has_checksum(file)) verify_checksum(file, path);
+  verify_checksum(file, path);
   try {
     return rebuild(file, where);
   } catch (const IoError&) {

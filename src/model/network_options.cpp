@@ -41,6 +41,14 @@ std::optional<double> momentum_of(const Options& values, std::optional<double> f
   return values.get("momentum", fallback.value_or(0.1));
 }
 
+/// Sums of a few such numbers fit 63 bits.
+void check_extent(std::string_view key, std::int64_t extent) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;
+  if (extent < 0 || extent > kMost) {
+    fail<UsageError>("[config] {} lies from 0 to {}, not {}", key, kMost, extent);
+  }
+}
+
 }  // namespace
 
 NetworkOptions network_options(const Config& config) {
@@ -63,8 +71,10 @@ NetworkOptions network_options(const Config& config) {
     fail<UsageError>("[config] input has {} extents, at most {} are possible", input.size(),
                      Shape::kMaxRank - 1);
   }
+  for (const std::int64_t extent : input) check_extent("input", extent);
   if (!input.empty()) options.input = Shape(std::span<const std::int64_t>(input));
   options.classes = values.get("classes", options.classes);
+  check_extent("classes", options.classes);
   return options;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include "model/toml_limits.h"
 #include "model/toml_text.h"
 #include <evenkeel/core/error.h>
 
@@ -66,11 +67,15 @@ std::string to_text(const InputRecipe& recipe) {
 }
 
 InputRecipe parse_recipe(std::string_view text, std::string_view where) {
+  const auto refuse = [&] {
+    fail<IoError>("[model] '{}': the input recipe cannot be read; the file is damaged", where);
+  };
+  if (line_of_deep_key(text) != 0) refuse();
   toml::table document;
   try {
     document = toml::parse(text);
   } catch (const toml::parse_error&) {
-    fail<IoError>("[model] '{}': the input recipe cannot be read; the file is damaged", where);
+    refuse();
   }
   const RecipeReader reader(document, where);
   return {reader.numbers("mean"), reader.numbers("stddev"), reader.texts("class_names")};

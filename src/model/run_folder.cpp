@@ -21,8 +21,9 @@ bool is_folder(const fs::path& path) {
 
 /// Removes what a run writes, and nothing else that lies in the folder.
 void clear_run(const RunFolder& run) {
+  // The configuration last: as long as something is left, the folder holds a run.
   for (const fs::path& path :
-       {run.config(), run.metrics(), run.weights(), run.best(), run.checkpoints(), run.events()}) {
+       {run.checkpoints(), run.weights(), run.best(), run.metrics(), run.events(), run.config()}) {
     std::error_code error;
     fs::remove_all(path, error);
     if (error) {

@@ -19,8 +19,8 @@ void walk(const std::string& path, Module& module, const Shape& input,
           std::vector<LayerDescription>& out) {
   const auto* container = dynamic_cast<const Container*>(&module);
   out.push_back({path, std::string(module.type()), options_text(module.options()),
-                 module.fusion_note(), module.output_shape(input), module.parameter_count(),
-                 container != nullptr && module.child_count() > 0});
+                 module.fusion_note(), module.mode_note(), module.output_shape(input),
+                 module.parameter_count(), container != nullptr && module.child_count() > 0});
   if (container == nullptr) return;
   const std::vector<Shape> inputs = container->child_inputs(input);
   for (std::size_t i = 0; i < module.child_count(); ++i) {
@@ -35,9 +35,13 @@ std::size_t width_of(const std::string& text) {
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; }));
 }
 
-std::string joined(const std::string& options, const std::string& note) {
-  if (note.empty()) return options;
-  return options.empty() ? note : options + "; " + note;
+std::string joined(std::initializer_list<std::string_view> notes) {
+  std::string text;
+  for (const std::string_view note : notes) {
+    if (!text.empty() && !note.empty()) text += "; ";
+    text += note;
+  }
+  return text;
 }
 
 }  // namespace
@@ -52,11 +56,12 @@ std::string describe(Module& network, const Shape& input) {
   using Row = std::array<std::string, 5>;
   std::vector<Row> rows{{"layer", "type", "options", "output", "parameters"}};
   for (const LayerDescription& layer : describe_layers(network, input)) {
-    if (layer.path.empty() && layer.has_children)
+    if (layer.path.empty() && layer.has_children && layer.options.empty()) {
       continue;  // the network itself: the total says it
+    }
     // Containers repeat what their children say; only their own place and type are shown.
     rows.push_back({layer.path.empty() ? "-" : layer.path, layer.type,
-                    joined(layer.options, layer.note), layer.output.str(),
+                    joined({layer.options, layer.note, layer.mode}), layer.output.str(),
                     layer.has_children ? "" : fmt::format("{}", layer.parameters)});
   }
   std::array<std::size_t, 5> widths{};

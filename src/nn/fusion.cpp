@@ -40,6 +40,7 @@ int fuse_sequence(Sequential& sequence) {
 int fuse(Module& network) {
   const char* setting = std::getenv("EVENKEEL_FUSION");
   if (setting != nullptr && std::string_view(setting) == "0") return 0;
+  network.clear_saved();
   int count = 0;
   network.visit([&](const std::string& /*path*/, Module& module) {
     if (auto* sequence = dynamic_cast<Sequential*>(&module)) count += fuse_sequence(*sequence);

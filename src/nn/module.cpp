@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 
 #include <evenkeel/nn/module.h>
 
@@ -23,6 +24,7 @@ std::uint64_t hash_of(std::string_view text) {
 Module::Module(const Module& other)
     : training_(other.training_),
       path_(other.path_),
+      lengths_(other.lengths_),
       keep_(other.keep_),
       needs_input_gradient_(other.needs_input_gradient_) {
   for (const auto& [name, parameter] : other.parameters_) {
@@ -50,8 +52,33 @@ void Module::keep_for_backward(bool on) {
   for (auto& [name, child] : children_) child->keep_for_backward(on);
 }
 
+void Module::set_lengths(const Lengths& lengths) {
+  lengths_ = lengths;
+  for (auto& [name, child] : children_) child->set_lengths(lengths);
+}
+
+LengthsScope::LengthsScope(Module& network, const Lengths& lengths)
+    : network_(network), before_(network.lengths()) {
+  network_.set_lengths(lengths);
+}
+
+LengthsScope::~LengthsScope() { network_.set_lengths(before_); }
+
+void fail_without_forward(const Module& module) {
+  fail<StateError>(
+      "[{}] backward without a forward to take back; call forward in training mode first, or "
+      "keep_for_backward() in eval mode",
+      module.label());
+}
+
+void Module::expect_forward() {
+  const SavedBase* const saved = own_saved();
+  if (saved != nullptr && saved->size() == 0) fail_without_forward(*this);
+}
+
 void Module::clear_saved() {
-  clear_own_saved();
+  if (SavedBase* const saved = own_saved()) saved->shrink(0);
+  clear_own_rest();
   for (auto& [name, child] : children_) child->clear_saved();
 }
 
@@ -76,9 +103,14 @@ void Module::to(DType dtype) {
   if (dtype != DType::f32 && dtype != DType::f64) {
     fail<UsageError>("[{}] parameters are f32 or f64, not {}", label(), name_of(dtype));
   }
-  for (auto& [name, parameter] : parameters()) {
-    parameter->value = parameter->value.to(dtype);
-    parameter->grad = parameter->grad.to(dtype);
+  const std::vector<NamedParameter> named = parameters();
+  std::vector<std::pair<Tensor, Tensor>> converted;
+  for (const auto& [name, parameter] : named) {
+    converted.emplace_back(parameter->value.to(dtype), parameter->grad.to(dtype));
+  }
+  clear_saved();
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    std::tie(named[i].parameter->value, named[i].parameter->grad) = std::move(converted[i]);
   }
 }
 
@@ -135,8 +167,8 @@ void Module::load_state_dict(const StateDict& state) {
     }
   }
   for (const auto& [name, tensor] : state) {
-    const bool known =
-        std::ranges::any_of(own, [&](const auto& entry) { return entry.first == name; });
+    const bool known = std::ranges::any_of(
+        own, [&wanted = name](const auto& entry) { return entry.first == wanted; });
     if (!known) {
       std::vector<std::string> names;
       for (const auto& entry : own) names.push_back(entry.first);
@@ -184,8 +216,13 @@ Module& Module::register_child(std::string name, std::unique_ptr<Module> child) 
   return *children_.back().second;
 }
 
+std::size_t Module::checked(std::size_t i) const {
+  if (i < children_.size()) return i;
+  fail<UsageError>("[{}] expected one of {} children, got number {}", label(), children_.size(), i);
+}
+
 void Module::replace_child(std::size_t i, std::unique_ptr<Module> child) {
-  children_.at(i).second = std::move(child);
+  children_[checked(i)].second = std::move(child);
   set_path(path_);
 }
 

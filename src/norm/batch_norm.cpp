@@ -1,4 +1,5 @@
 // The operators: check, cut, and spread units of work over threads.
+#include <evenkeel/core/error.h>
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/norm/batch_norm.h>
 
@@ -143,10 +144,22 @@ void check_gradient(const ConstChannelView& x, const ConstChannelView& dy, const
   check_state(x, state, epilogue);
 }
 
-void check_outputs(const ConstChannelView& x, const ChannelView& dx,
+/// y may be what it is made of.
+void check_output(const ConstChannelView& x, const Epilogue& epilogue, const ChannelView& y) {
+  check_same(x, y, "y");
+  check_epilogue(x, epilogue);
+  check_overlap({y, "y"}, {{x, "x"}});
+  if (epilogue.add) check_overlap({y, "y"}, {{*epilogue.add, "the added tensor"}});
+}
+
+/// dx may be x or dy. dadd is written first, so that it may be dy alone.
+void check_outputs(const ConstChannelView& x, const ConstChannelView& dy, const ChannelView& dx,
                    const std::optional<ChannelView>& dadd) {
   check_same(x, dx, "dx");
-  if (dadd) check_same(x, *dadd, "dadd");
+  check_overlap({dx, "dx"}, {{x, "x"}, {dy, "dy"}});
+  if (!dadd) return;
+  check_same(x, *dadd, "dadd");
+  check_overlap({*dadd, "dadd"}, {{dy, "dy"}}, {{x, "x"}, {dx, "dx"}});
 }
 
 void reduce_group(const Implementation& run, const GradientJob& job, const Cut& cut,
@@ -176,9 +189,9 @@ void sum_groups(const Cut& cut, const Scratch& scratch, const GradientSums& sums
 
 void collect(const ConstChannelView& x, const Moments& moments, std::span<std::byte> workspace) {
   check_input(x);
-  check_channels(x, moments.count.size(), "count");
-  check_channels(x, moments.mean.size(), "mean");
-  check_channels(x, moments.m2.size(), "m2");
+  check_channels(x, moments.count, "count");
+  check_channels(x, moments.mean, "mean");
+  check_channels(x, moments.m2, "m2");
   if (x.numel() == 0) {
     for (const auto& span : {moments.count, moments.mean, moments.m2}) std::ranges::fill(span, 0.0);
     return;
@@ -201,9 +214,8 @@ void collect(const ConstChannelView& x, const Moments& moments, std::span<std::b
 void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& affine,
                const Epilogue& epilogue, const ChannelView& y, std::span<std::byte> workspace) {
   check_input(x);
-  check_same(x, y, "y");
+  check_output(x, epilogue, y);
   check_affine(x, affine);
-  check_epilogue(x, epilogue);
   check_state(x, state, epilogue);
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
@@ -221,8 +233,8 @@ void reduce_gradients(const ConstChannelView& x, const ConstChannelView& dy,
                       const BatchNormState& state, const Epilogue& epilogue,
                       const GradientSums& sums, std::span<std::byte> workspace) {
   check_gradient(x, dy, {}, state, epilogue);
-  check_channels(x, sums.g.size(), "sums.g");
-  check_channels(x, sums.g_centred.size(), "sums.g_centred");
+  check_channels(x, sums.g, "sums.g");
+  check_channels(x, sums.g_centred, "sums.g_centred");
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
@@ -240,10 +252,13 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
                double count, const ChannelView& dx, const std::optional<ChannelView>& dadd,
                std::span<std::byte> workspace) {
   check_gradient(x, dy, affine, state, epilogue);
-  check_outputs(x, dx, dadd);
+  check_outputs(x, dy, dx, dadd);
+  if (!(count >= 0) || !std::isfinite(count)) {
+    fail<UsageError>("[batch_norm] expected a count of 0 or more values per channel, got {}", count);
+  }
   if (count > 0) {
-    check_channels(x, sums.g.size(), "sums.g");
-    check_channels(x, sums.g_centred.size(), "sums.g_centred");
+    check_channels(x, sums.g, "sums.g");
+    check_channels(x, sums.g_centred, "sums.g_centred");
   }
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
@@ -265,10 +280,9 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
                    RunningStats* running, const Epilogue& epilogue, const ChannelView& y,
                    BatchNormState& state, std::span<std::byte> workspace) {
   check_input(x);
-  check_same(x, y, "y");
+  check_output(x, epilogue, y);
   check_affine(x, affine);
   check_eps(eps);
-  check_epilogue(x, epilogue);
   check_state(x, state, epilogue);
   check_count(x);
   if (running != nullptr) check_running(static_cast<std::size_t>(x.c), *running);
@@ -315,12 +329,11 @@ void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
                    const Epilogue& epilogue, const ChannelView& y, BatchNormState* state,
                    std::span<std::byte> workspace) {
   check_input(x);
-  check_same(x, y, "y");
+  check_output(x, epilogue, y);
   check_affine(x, affine);
   check_eps(eps);
-  check_epilogue(x, epilogue);
-  check_channels(x, mean.size(), "mean");
-  check_channels(x, var.size(), "var");
+  check_channels(x, mean, "mean");
+  check_channels(x, var, "var");
   if (state != nullptr) check_state(x, *state, epilogue);
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
@@ -349,9 +362,9 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
               VectorView dgamma, VectorView dbeta, const std::optional<ChannelView>& dadd,
               bool constant, std::span<std::byte> workspace) {
   check_gradient(x, dy, affine, state, epilogue);
-  check_outputs(x, dx, dadd);
-  if (!dgamma.empty()) check_channels(x, dgamma.size(), "dgamma");
-  if (!dbeta.empty()) check_channels(x, dbeta.size(), "dbeta");
+  check_outputs(x, dy, dx, dadd);
+  if (!dgamma.empty()) check_channels(x, dgamma, "dgamma");
+  if (!dbeta.empty()) check_channels(x, dbeta, "dbeta");
   if (x.numel() == 0) return;
   const double count = constant ? 0.0 : static_cast<double>(x.count());
   const Implementation& run = select(x.dtype);

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "norm/patch.h"
+
 namespace evenkeel::norm {
 
 /// A rectangle of one channel's values: rows [row0, row1) and, channels first, positions [s0, s1) of
@@ -77,6 +79,13 @@ struct Cut {
   /// Offset of the first element of (row, channel).
   std::int64_t offset(std::int64_t row, std::int64_t c) const {
     return last ? row * channels + c : (row * channels + c) * s;
+  }
+  /// Where a block of channel c begins, and its form in memory.
+  std::int64_t offset(const Block& block, std::int64_t c) const {
+    return offset(block.row0, c) + block.s0;
+  }
+  Patch patch(const Block& block) const {
+    return {block.row1 - block.row0, last ? channels : channels * s, block.s1 - block.s0};
   }
   /// Byte and bit of the mask that belong to element (row, c, position).
   std::int64_t mask_row(std::int64_t row, std::int64_t c) const {

@@ -56,6 +56,8 @@ struct GradientJob {
   bool constant_statistics = false;  ///< a and b are zero
 };
 
+struct RowImplementation;
+
 /// One row of the table. Ranges are [channel begin, channel end) and groups or rows of the Cut;
 /// partial results of group g and channel c go to out[g·C + c].
 struct Implementation {
@@ -69,6 +71,7 @@ struct Implementation {
                  std::int64_t group, double* g, double* g_centred);
   void (*propagate)(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1);
+  const RowImplementation* rows;  ///< the same of the row geometry (row_implementation.h)
 };
 
 extern const Implementation kReference;

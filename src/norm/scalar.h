@@ -27,21 +27,18 @@ struct MeanAndM2 {
 
 /// Two passes, the mean corrected by the mean of the remainders.
 template <class T>
-MeanAndM2 exact_moments(const T* x, const Cut& cut, const Block& block, std::int64_t c) {
-  const auto count = static_cast<double>(block.count());
+MeanAndM2 exact_moments(const T* x, const Patch& patch) {
+  const auto count = static_cast<double>(patch.count());
   double sum = 0;
-  for_each_element(cut, block, c,
-                   [&](std::int64_t i, std::int64_t, int) { sum += static_cast<double>(x[i]); });
+  for_each_offset(patch, [&](std::int64_t i) { sum += static_cast<double>(x[i]); });
   double mean = sum / count;
   if (std::isfinite(mean)) {
     double rest = 0;
-    for_each_element(cut, block, c, [&](std::int64_t i, std::int64_t, int) {
-      rest += static_cast<double>(x[i]) - mean;
-    });
+    for_each_offset(patch, [&](std::int64_t i) { rest += static_cast<double>(x[i]) - mean; });
     mean += rest / count;
   }
   double m2 = 0;
-  for_each_element(cut, block, c, [&](std::int64_t i, std::int64_t, int) {
+  for_each_offset(patch, [&](std::int64_t i) {
     const double d = static_cast<double>(x[i]) - mean;
     m2 += d * d;
   });

@@ -31,6 +31,10 @@ void combine(const Moments& into, const Moments& other) {
                        span.size());
     }
   }
+  for (const auto& span :
+       {into.count, into.mean, into.m2, other.count, other.mean, other.m2}) {
+    check_data(span, "the moments");
+  }
   for (std::size_t c = 0; c < channels; ++c) {
     const double n = other.count[c];
     const double total = into.count[c] + n;
@@ -58,6 +62,8 @@ void finalize(const Moments& moments, double eps, BatchNormState& state) {
                        size);
     }
   }
+  for (const auto& span : {moments.count, moments.mean, moments.m2}) check_data(span, "the moments");
+  for (const auto& span : {state.mean, state.var, state.inv_std}) check_data(span, "the state");
   for (const double count : moments.count) {
     if (!(count > 1)) {
       fail<ShapeError>(
@@ -77,6 +83,8 @@ bool update_running(const BatchNormState& state, double count, RunningStats& run
     fail<ShapeError>("[batch_norm] expected a state of {} channels, got {} variances",
                      state.mean.size(), state.var.size());
   }
+  check_data(state.mean, "state.mean");
+  check_data(state.var, "state.var");
   if (!(count > 1)) {
     fail<ShapeError>("[batch_norm] expected statistics of more than one value per channel, got {}",
                      count);
@@ -115,6 +123,10 @@ void accumulate_affine_gradients(const BatchNormState& state, const GradientSums
       (!dbeta.empty() && dbeta.size() != channels)) {
     fail<ShapeError>("[batch_norm] expected gradients of {} channels, got {} and {}", channels,
                      dgamma.size(), dbeta.size());
+  }
+  for (const auto& span : {sums.g, sums.g_centred, state.inv_std}) check_data(span, "sums and state");
+  if ((!dgamma.empty() && dgamma.data() == nullptr) || (!dbeta.empty() && dbeta.data() == nullptr)) {
+    fail<ShapeError>("[batch_norm] expected {} values of dgamma and dbeta, got a null pointer", channels);
   }
   for (std::size_t c = 0; c < channels; ++c) {
     const auto i = static_cast<std::int64_t>(c);

@@ -1,5 +1,7 @@
 #include "norm/workspace.h"
 
+#include "norm/checks.h"
+
 namespace evenkeel::norm {
 namespace {
 
@@ -37,9 +39,13 @@ std::size_t Scratch::size(const Cut& cut) {
          4 * channels * sizeof(double) + 7 * round8(channels * sizeof(float)) + round8(channels);
 }
 
-std::size_t workspace_size(const ConstChannelView& x) { return Scratch::size(Cut(x)); }
+std::size_t workspace_size(const ConstChannelView& x) {
+  check_dims(x);
+  return Scratch::size(Cut(x));
+}
 
 std::size_t state_size(const ConstChannelView& x, const Epilogue& epilogue) {
+  check_dims(x);
   const std::size_t mask =
       epilogue.activation == Activation::none
           ? 0
@@ -49,6 +55,7 @@ std::size_t state_size(const ConstChannelView& x, const Epilogue& epilogue) {
 
 BatchNormState bind_state(std::span<std::byte> memory, const ConstChannelView& x,
                           const Epilogue& epilogue) {
+  check_dims(x);
   Arena arena(memory, "state");
   BatchNormState state;
   state.mean = arena.take<double>(x.c);

@@ -4,6 +4,7 @@
 #include <evenkeel/core/error.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "norm/implementation.h"
@@ -13,7 +14,15 @@ namespace evenkeel::norm {
 /// Hands out pieces of caller-owned memory.
 class Arena {
  public:
-  Arena(std::span<std::byte> memory, const char* what) : memory_(memory), what_(what) {}
+  Arena(std::span<std::byte> memory, const char* what) : memory_(memory), what_(what) {
+    if (memory.data() == nullptr && !memory.empty()) {
+      fail<UsageError>("[batch_norm] expected {} bytes for the {}, got a null pointer", memory.size(),
+                       what);
+    }
+    if (reinterpret_cast<std::uintptr_t>(memory.data()) % 8 != 0) {
+      fail<UsageError>("[batch_norm] expected the {} at an address divisible by 8", what);
+    }
+  }
 
   template <class T>
   std::span<T> take(std::int64_t count) {

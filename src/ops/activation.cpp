@@ -45,6 +45,7 @@ void activation_forward(ActivationKind kind, const Tensor& x, Tensor& y, double 
   const char* const op = "activation_forward";
   detail::check_float(op, "x", x);
   detail::check_matches(op, "y", y, x);
+  detail::check_in_place_or_apart(op, {"y", y}, {{"x", x}});
   check_slope(op, kind, slope);
   detail::visit_float(x, [&](auto zero) {
     using T = decltype(zero);
@@ -68,6 +69,7 @@ void activation_backward(ActivationKind kind, const Tensor& y, const Tensor& dy,
   detail::check_float(op, "y", y);
   detail::check_matches(op, "dy", dy, y);
   detail::check_matches(op, "dx", dx, y);
+  detail::check_in_place_or_apart(op, {"dx", dx}, {{"y", y}, {"dy", dy}});
   check_slope(op, kind, slope);
   detail::visit_float(y, [&](auto zero) {
     using T = decltype(zero);

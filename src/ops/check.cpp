@@ -1,6 +1,18 @@
 #include "ops/check.h"
 
+#include <functional>
+
 namespace evenkeel::ops::detail {
+namespace {
+
+bool overlap(const Tensor& a, const Tensor& b) {
+  const auto* const a_begin = static_cast<const std::byte*>(a.raw());
+  const auto* const b_begin = static_cast<const std::byte*>(b.raw());
+  const std::less<> before;
+  return before(a_begin, b_begin + b.bytes()) && before(b_begin, a_begin + a.bytes());
+}
+
+}  // namespace
 
 void check_defined(std::string_view op, std::string_view name, const Tensor& tensor) {
   if (!tensor.defined()) {
@@ -41,6 +53,25 @@ void check_is_laid_out(std::string_view op, std::string_view name, const Tensor&
 void check_matches(std::string_view op, std::string_view name, const Tensor& tensor,
                    const Tensor& like) {
   check_is_laid_out(op, name, tensor, like.shape(), like);
+}
+
+void check_apart(std::string_view op, Named output, std::initializer_list<Named> others) {
+  for (const Named& other : others) {
+    if (!overlap(output.tensor, other.tensor)) continue;
+    fail<UsageError>("[{}] expected {} apart from {}, got memory that overlaps; give it its own",
+                     op, output.name, other.name);
+  }
+}
+
+void check_in_place_or_apart(std::string_view op, Named output,
+                             std::initializer_list<Named> others) {
+  for (const Named& other : others) {
+    if (output.tensor.raw() == other.tensor.raw() || !overlap(output.tensor, other.tensor))
+      continue;
+    fail<UsageError>(
+        "[{}] expected {} to be {} or to lie apart from it, got memory that overlaps in part", op,
+        output.name, other.name);
+  }
 }
 
 }  // namespace evenkeel::ops::detail

@@ -1,6 +1,8 @@
-// Argument checks shared by the operators of this room. All throw ShapeError in one line.
+// Argument checks shared by the operators of this room. All throw in one line: ShapeError where
+// tensors do not fit, UsageError where their memory overlaps.
 #pragma once
 
+#include <initializer_list>
 #include <string_view>
 
 #include <evenkeel/core/tensor.h>
@@ -20,6 +22,16 @@ void check_is_laid_out(std::string_view op, std::string_view name, const Tensor&
 /// Shape, dtype and layout of `like`.
 void check_matches(std::string_view op, std::string_view name, const Tensor& tensor,
                    const Tensor& like);
+
+struct Named {
+  std::string_view name;
+  const Tensor& tensor;
+};
+/// Throws where the output shares memory with one of the others (undefined ones count as apart).
+void check_apart(std::string_view op, Named output, std::initializer_list<Named> others);
+/// The same, but the output may be exactly one of the others.
+void check_in_place_or_apart(std::string_view op, Named output,
+                             std::initializer_list<Named> others);
 
 /// Calls f(float{}) or f(double{}); the dtype has been checked.
 template <class F>

@@ -55,6 +55,9 @@ void for_each_run(std::span<const Tensor> parts, const Tensor& y, Copy&& copy) {
 
 void concat_channels(std::span<const Tensor> parts, Tensor& y) {
   check_parts("concat_channels", parts, y);
+  for (const Tensor& part : parts) {
+    detail::check_apart("concat_channels", {"y", y}, {{"its parts", part}});
+  }
   auto* const to = static_cast<std::byte*>(y.raw());
   for_each_run(parts, y, [&](std::size_t i, std::int64_t in, std::int64_t out, std::size_t bytes) {
     std::memcpy(to + out, static_cast<const std::byte*>(parts[i].raw()) + in, bytes);
@@ -63,6 +66,12 @@ void concat_channels(std::span<const Tensor> parts, Tensor& y) {
 
 void split_channels(const Tensor& y, std::span<Tensor> parts) {
   check_parts("split_channels", parts, y);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    detail::check_apart("split_channels", {"each part", parts[i]}, {{"y", y}});
+    for (std::size_t j = 0; j < i; ++j) {
+      detail::check_apart("split_channels", {"each part", parts[i]}, {{"the others", parts[j]}});
+    }
+  }
   const auto* const from = static_cast<const std::byte*>(y.raw());
   for_each_run(parts, y, [&](std::size_t i, std::int64_t in, std::int64_t out, std::size_t bytes) {
     std::memcpy(static_cast<std::byte*>(parts[i].raw()) + in, from + out, bytes);

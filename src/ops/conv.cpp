@@ -108,6 +108,7 @@ void conv_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
   check_weight(op, "weight", weight, x);
   if (bias.defined()) detail::check_is(op, "bias", bias, Shape{g.out_channels}, x);
   detail::check_is_laid_out(op, "y", y, output_shape(x.shape(), g), x);
+  detail::check_apart(op, {"y", y}, {{"x", x}, {"weight", weight}, {"bias", bias}});
   if (g.samples == 0) return;
   if (x.dtype() == DType::f32) {
     onednn::conv_forward(g, x.data<float>(), weight.data<float>(),
@@ -128,6 +129,7 @@ void conv_backward_data(const Tensor& dy, const Tensor& weight, const ConvOption
   check_weight(op, "weight", weight, dy);
   detail::check_is_laid_out(op, "dx", dx, dx.shape(), dy);
   detail::check_is_laid_out(op, "dy", dy, output_shape(dx.shape(), g), dx);
+  detail::check_apart(op, {"dx", dx}, {{"dy", dy}, {"weight", weight}});
   if (g.samples == 0) return;
   if (dy.dtype() == DType::f32) {
     onednn::conv_backward_data(g, dy.data<float>(), weight.data<float>(), dx.data<float>());
@@ -145,23 +147,25 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, const ConvOptions& 
   check_weight(op, "dweight", dweight, x);
   detail::check_is_laid_out(op, "dy", dy, output_shape(x.shape(), g), x);
   if (dbias.defined()) detail::check_is(op, "dbias", dbias, Shape{g.out_channels}, x);
+  detail::check_apart(op, {"dweight", dweight}, {{"x", x}, {"dy", dy}, {"dbias", dbias}});
+  detail::check_apart(op, {"dbias", dbias}, {{"x", x}, {"dy", dy}});
   if (g.samples == 0) return;
   detail::visit_float(x, [&](auto zero) {
     using T = decltype(zero);
+    // What may fail for want of memory comes before anything is added.
+    std::shared_ptr<std::byte> sums;
+    if (dbias.defined()) {
+      const std::int64_t positions = g.out[0] * g.out[1];
+      sums = g.layout == Layout::channels_last
+                 ? detail::column_sums(dy.data<T>(), g.samples * positions, g.out_channels)
+                 : detail::plane_sums(dy.data<T>(), g.samples, g.out_channels, positions);
+    }
     if constexpr (std::is_same_v<T, float>) {
       onednn::conv_backward_weight(g, x.data<T>(), dy.data<T>(), dweight.data<T>());
     } else {
       reference::conv_backward_weight(g, x.data<T>(), dy.data<T>(), dweight.data<T>());
     }
-    if (!dbias.defined()) return;
-    const std::int64_t positions = g.out[0] * g.out[1];
-    if (g.layout == Layout::channels_last) {
-      detail::accumulate_column_sums(dy.data<T>(), g.samples * positions, g.out_channels,
-                                     dbias.data<T>());
-    } else {
-      detail::accumulate_plane_sums(dy.data<T>(), g.samples, g.out_channels, positions,
-                                    dbias.data<T>());
-    }
+    if (dbias.defined()) detail::add_sums(sums, g.out_channels, dbias.data<T>());
   });
 }
 

@@ -45,6 +45,8 @@ void dropout_forward(const Tensor& x, double p, Random& random, Tensor& mask, Te
   check_probability(op, p);
   check_mask(op, mask, x);
   detail::check_matches(op, "y", y, x);
+  detail::check_in_place_or_apart(op, {"y", y}, {{"x", x}});
+  detail::check_apart(op, {"mask", mask}, {{"x", x}, {"y", y}});
   const std::int64_t count = x.numel();
   const std::int64_t counters = (count + kPerCounter - 1) / kPerCounter;
   // A number below p·2^32 drops the element.
@@ -74,6 +76,8 @@ void dropout_backward(const Tensor& dy, const Tensor& mask, double p, Tensor& dx
   check_probability(op, p);
   check_mask(op, mask, dy);
   detail::check_matches(op, "dx", dx, dy);
+  detail::check_in_place_or_apart(op, {"dx", dx}, {{"dy", dy}});
+  detail::check_apart(op, {"dx", dx}, {{"mask", mask}});
   detail::visit_float(dy, [&](auto zero) {
     using T = decltype(zero);
     parallel_ranges(dy.numel(), kBlock * kPerCounter, [&](std::int64_t begin, std::int64_t end) {

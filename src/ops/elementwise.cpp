@@ -21,6 +21,7 @@ void add(const Tensor& a, const Tensor& b, Tensor& y) {
   detail::check_float("add", "a", a);
   detail::check_matches("add", "b", b, a);
   detail::check_matches("add", "y", y, a);
+  detail::check_in_place_or_apart("add", {"y", y}, {{"a", a}, {"b", b}});
   detail::visit_float(a, [&](auto zero) {
     using T = decltype(zero);
     sum_into(a.data<T>(), b.data<T>(), y.data<T>(), a.numel());
@@ -30,6 +31,7 @@ void add(const Tensor& a, const Tensor& b, Tensor& y) {
 void accumulate(const Tensor& a, Tensor& y) {
   detail::check_float("accumulate", "a", a);
   detail::check_matches("accumulate", "y", y, a);
+  detail::check_in_place_or_apart("accumulate", {"y", y}, {{"a", a}});
   detail::visit_float(a, [&](auto zero) {
     using T = decltype(zero);
     sum_into<T>(a.data<T>(), y.data<T>(), y.data<T>(), a.numel());

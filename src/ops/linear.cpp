@@ -41,6 +41,7 @@ void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, T
   const auto [n, k, m] = check_operands(op, "x", x, weight, false);
   if (bias.defined()) detail::check_is(op, "bias", bias, Shape{m}, x);
   detail::check_is(op, "y", y, Shape{n, m}, x);
+  detail::check_apart(op, {"y", y}, {{"x", x}, {"weight", weight}, {"bias", bias}});
   if (x.dtype() == DType::f32) {
     onednn::gemm(op, n, m, k, {x.data<float>(), k, false}, {weight.data<float>(), k, true},
                  y.data<float>(), false, bias.defined() ? bias.data<float>() : nullptr);
@@ -54,6 +55,7 @@ void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {
   const char* const op = "linear_backward_data";
   const auto [n, k, m] = check_operands(op, "dy", dy, weight, true);
   detail::check_is(op, "dx", dx, Shape{n, k}, dy);
+  detail::check_apart(op, {"dx", dx}, {{"dy", dy}, {"weight", weight}});
   if (dy.dtype() == DType::f32) {
     onednn::gemm(op, n, k, m, {dy.data<float>(), m, false}, {weight.data<float>(), k, false},
                  dx.data<float>(), false, nullptr);
@@ -68,15 +70,20 @@ void linear_backward_weight(const Tensor& x, const Tensor& dy, Tensor& dweight, 
   const auto [n, k, m] = check_operands(op, "x", x, dweight, false);
   detail::check_is(op, "dy", dy, Shape{n, m}, x);
   if (dbias.defined()) detail::check_is(op, "dbias", dbias, Shape{m}, x);
+  detail::check_apart(op, {"dweight", dweight}, {{"x", x}, {"dy", dy}, {"dbias", dbias}});
+  detail::check_apart(op, {"dbias", dbias}, {{"x", x}, {"dy", dy}});
   detail::visit_float(x, [&, n = n, k = k, m = m](auto zero) {
     using T = decltype(zero);
-    if (dbias.defined()) detail::accumulate_column_sums(dy.data<T>(), n, m, dbias.data<T>());
+    // What may fail for want of memory comes before anything is added.
+    std::shared_ptr<std::byte> sums;
+    if (dbias.defined()) sums = detail::column_sums(dy.data<T>(), n, m);
     if constexpr (std::is_same_v<T, float>) {
       onednn::gemm(op, m, k, n, {dy.data<T>(), m, true}, {x.data<T>(), k, false}, dweight.data<T>(),
                    true, nullptr);
     } else {
       reference::linear_backward_weight(n, k, m, x.data<T>(), dy.data<T>(), dweight.data<T>());
     }
+    if (dbias.defined()) detail::add_sums(sums, m, dbias.data<T>());
   });
 }
 

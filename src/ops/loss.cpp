@@ -116,7 +116,10 @@ double softmax_cross_entropy(const Tensor& logits, std::span<const std::int32_t>
   }
   check_labels(op, labels, rows, classes);
   const bool wanted = dlogits != nullptr && dlogits->defined();
-  if (wanted) detail::check_is(op, "dlogits", *dlogits, logits.shape(), logits);
+  if (wanted) {
+    detail::check_is(op, "dlogits", *dlogits, logits.shape(), logits);
+    detail::check_in_place_or_apart(op, {"dlogits", *dlogits}, {{"logits", logits}});
+  }
   if (rows == 0) return 0.0;
   const Partial losses(rows);
   const double scale = 1.0 / static_cast<double>(rows);
@@ -136,6 +139,7 @@ void softmax(const Tensor& logits, Tensor& p) {
   const char* const op = "softmax";
   check_logits(op, logits);
   detail::check_is(op, "p", p, logits.shape(), logits);
+  detail::check_in_place_or_apart(op, {"p", p}, {{"logits", logits}});
   const std::int64_t classes = logits.dim(1);
   detail::visit_float(logits, [&](auto zero) {
     using T = decltype(zero);
@@ -154,7 +158,10 @@ double mean_squared_error(const Tensor& y, const Tensor& target, Tensor* dy) {
   detail::check_float(op, "y", y);
   detail::check_matches(op, "target", target, y);
   const bool wanted = dy != nullptr && dy->defined();
-  if (wanted) detail::check_matches(op, "dy", *dy, y);
+  if (wanted) {
+    detail::check_matches(op, "dy", *dy, y);
+    detail::check_in_place_or_apart(op, {"dy", *dy}, {{"y", y}, {"target", target}});
+  }
   const std::int64_t count = y.numel();
   if (count == 0) return 0.0;
   const Partial sums((count + kBlock - 1) / kBlock);

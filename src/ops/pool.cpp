@@ -128,6 +128,7 @@ Tensor pool_forward(PoolKind kind, const Tensor& x, const PoolOptions& options, 
   PoolGeometry g = geometry_of(op, x.shape(), options);
   g.layout = x.layout();
   detail::check_is_laid_out(op, "y", y, output_shape(x.shape(), g), x);
+  detail::check_apart(op, {"y", y}, {{"x", x}});
   Tensor where;
   if (kind == PoolKind::max && remember) where = Tensor::empty(y.shape(), DType::i32, y.layout());
   if (y.numel() == 0) return where;
@@ -160,6 +161,7 @@ void pool_backward(PoolKind kind, const Tensor& dy, const Tensor& memory,
         "remember = true",
         op, dy.shape().str());
   }
+  detail::check_apart(op, {"dx", dx}, {{"dy", dy}, {"memory", memory}});
   if (dx.numel() == 0) return;
   detail::visit_float(dy, [&](auto zero) {
     using T = decltype(zero);
@@ -176,6 +178,7 @@ void global_average_pool_forward(const Tensor& x, Tensor& y) {
   detail::check_float(op, "x", x);
   const std::int64_t positions = positions_of(op, x.shape());
   detail::check_is(op, "y", y, Shape{x.dim(0), x.dim(1)}, x);
+  detail::check_apart(op, {"y", y}, {{"x", x}});
   detail::visit_float(x, [&](auto zero) {
     using T = decltype(zero);
     global_mean(x.dim(0), x.dim(1), positions, x.layout(), x.data<T>(), y.data<T>());
@@ -189,6 +192,7 @@ void global_average_pool_backward(const Tensor& dy, Tensor& dx) {
   const std::int64_t positions = positions_of(op, dx.shape());
   detail::check_is(op, "dx", dx, dx.shape(), dy);
   detail::check_is(op, "dy", dy, Shape{dx.dim(0), dx.dim(1)}, dx);
+  detail::check_apart(op, {"dx", dx}, {{"dy", dy}});
   detail::visit_float(dy, [&](auto zero) {
     using T = decltype(zero);
     global_spread(dx.dim(0), dx.dim(1), positions, dx.layout(), dy.data<T>(), dx.data<T>());

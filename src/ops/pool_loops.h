@@ -133,7 +133,7 @@ void max_pool_forward(const PoolGeometry& g, const T* x, T* y, std::int32_t* whe
 #pragma GCC ivdep
         for (std::int64_t i = 0; i < r.count; ++i) {
           const T v = from[i * step];
-          best[i] = (v > best[i]) | (v != v) ? v : best[i];
+          best[i] = ((v > best[i]) | (v != v)) ? v : best[i];
         }
         return;
       }

@@ -62,6 +62,13 @@ void Optimizer::step(double lr) {
   }
   for (const Entry& entry : entries_) {
     const nn::Parameter& parameter = *entry.named.parameter;
+    if (parameter.grad.shape() != parameter.value.shape() ||
+        parameter.grad.dtype() != parameter.value.dtype()) {
+      fail<ShapeError>("[optimizer] expected a gradient {} {} like '{}', got {} {}",
+                       name_of(parameter.value.dtype()), parameter.value.shape().str(),
+                       entry.named.name, name_of(parameter.grad.dtype()),
+                       parameter.grad.shape().str());
+    }
     for (const Tensor& state : entry.state) {
       if (state.shape() != parameter.value.shape() || state.dtype() != parameter.value.dtype()) {
         fail<StateError>(

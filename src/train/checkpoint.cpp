@@ -1,6 +1,7 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <evenkeel/core/error.h>
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFormatKey = "evenkeel.checkpoint";
 constexpr const char* kFormat = "1";
+constexpr const char* kRunKey = "evenkeel.run";
 constexpr std::string_view kNetwork = model::kNetworkPrefix;
 constexpr std::string_view kOptimizer = "optimizer/";
 constexpr std::string_view kProgress = "progress/";
@@ -41,17 +43,22 @@ std::vector<double> row_of(const EpochRecord& record) {
           static_cast<double>(record.skipped)};
 }
 
+/// Counts stand among losses as doubles; one that no count can be is 0.
+std::int64_t count_of(double value) {
+  return std::fabs(value) < 0x1p63 ? static_cast<std::int64_t>(value) : 0;
+}
+
 EpochRecord record_of(const double* row) {
   EpochRecord record;
-  record.epoch = static_cast<std::int64_t>(row[0]);
-  record.step = static_cast<std::int64_t>(row[1]);
+  record.epoch = count_of(row[0]);
+  record.step = count_of(row[1]);
   record.loss = row[2];
   record.accuracy = row[3];
-  const auto count = static_cast<std::int64_t>(row[6]);
+  const auto count = count_of(row[6]);
   if (count > 0) record.validation = Evaluation{row[4], row[5], count};
   record.lr = row[7];
   record.seconds = row[8];
-  record.skipped = static_cast<std::int64_t>(row[9]);
+  record.skipped = count_of(row[9]);
   return record;
 }
 
@@ -109,8 +116,7 @@ Progress unpack(const nn::StateDict& state, const std::string& where) {
   for (std::int64_t row = 0; row + kEvaluationColumns <= evaluations.numel();
        row += kEvaluationColumns) {
     const double* const v = evaluations.data<double>() + row;
-    progress.evaluations.push_back(
-        {static_cast<std::int64_t>(v[0]), {v[1], v[2], static_cast<std::int64_t>(v[3])}});
+    progress.evaluations.push_back({count_of(v[0]), {v[1], v[2], count_of(v[3])}});
   }
   return progress;
 }
@@ -173,7 +179,8 @@ void CheckpointFolder::prepare() const {
   for (const fs::path& path : left) fs::remove(path, ignored);
 }
 
-void CheckpointFolder::write(const Checkpoint& checkpoint) {
+void CheckpointFolder::write(Checkpoint checkpoint) {
+  checkpoint.metadata.insert_or_assign(kRunKey, run_);
   const fs::path path = folder_ / fmt::format("step-{:010}.safetensors", checkpoint.progress.step);
   write_checkpoint(path, checkpoint);
   std::error_code ignored;  // one file too many does no harm
@@ -183,16 +190,22 @@ void CheckpointFolder::write(const Checkpoint& checkpoint) {
   previous_ = path;
 }
 
-std::optional<Checkpoint> CheckpointFolder::read_newest(
+std::optional<CheckpointFolder::Found> CheckpointFolder::read_newest(
     const std::function<void(const std::string&)>& warn) {
   const std::vector<fs::path> paths = model::list_checkpoints(folder_);
   if (paths.empty()) return std::nullopt;
+  std::int64_t damaged = 0;
   for (const fs::path& path : paths) {
     try {
-      Checkpoint checkpoint = read_checkpoint(path);
+      Found found{read_checkpoint(path), path.filename().string(), damaged};
+      const auto run = found.checkpoint.metadata.find(kRunKey);
+      if (run == found.checkpoint.metadata.end() || run->second != run_) {
+        fail<IoError>("[checkpoint] '{}' is of another run", path.string());
+      }
       previous_ = path;
-      return checkpoint;
+      return found;
     } catch (const Error& error) {
+      ++damaged;
       warn(fmt::format("{}; taking the checkpoint before it", error.what()));
     }
   }

@@ -27,19 +27,28 @@ Checkpoint read_checkpoint(const std::filesystem::path& path);
 /// The checkpoints of one run.
 class CheckpointFolder {
  public:
-  explicit CheckpointFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  /// `run` tells the run from others: a checkpoint of another one that came into the folder is
+  /// passed over as a damaged one is.
+  CheckpointFolder(std::filesystem::path folder, std::string run)
+      : folder_(std::move(folder)), run_(std::move(run)) {}
 
   /// Makes the folder, and clears away what a killed run left half written. Throws IoError.
   void prepare() const;
   /// Writes checkpoint "step-<step>" and then removes all others but the one written or read
-  /// before.
-  void write(const Checkpoint& checkpoint);
+  /// before. On an error, which it throws, those are as they were.
+  void write(Checkpoint checkpoint);
+  struct Found {
+    Checkpoint checkpoint;
+    std::string name;          ///< of the file
+    std::int64_t damaged = 0;  ///< newer ones that are not intact
+  };
   /// The newest intact checkpoint; `warn` hears of the ones passed over. Empty where none was
   /// written yet. Throws IoError where there are some and none is intact.
-  std::optional<Checkpoint> read_newest(const std::function<void(const std::string&)>& warn);
+  std::optional<Found> read_newest(const std::function<void(const std::string&)>& warn);
 
  private:
   std::filesystem::path folder_;
+  std::string run_;
   std::filesystem::path previous_;
 };
 

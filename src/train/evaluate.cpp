@@ -54,6 +54,7 @@ Evaluation run(nn::Module& network, const data::Dataset& dataset,
   std::int64_t correct = 0;
   data::Batch batch;
   while (loader.next(batch)) {
+    const nn::LengthsScope lengths(network, nn::Lengths(batch.lengths));
     const Tensor logits = network.forward(batch.x);
     network.clear_saved();
     sum += loss.value(logits, batch.labels) * static_cast<double>(batch.size());

@@ -17,12 +17,16 @@ struct Defaults {
   double weight_decay;
 };
 
-constexpr std::array<Defaults, 6> kDefaults{{
+constexpr std::array<Defaults, 10> kDefaults{{
     {"mlp", 0.1, 0.02, 2e-3, 5e-4},
     {"paper-mlp", 0.5, 0.1, 5e-3, 0},
     {"convnet", 0.1, 0.01, 2e-3, 5e-4},
     {"resnet20", 0.2, 0.02, 2e-3, 5e-4},
     {"resnet50", 0.1, 0.01, 1e-3, 1e-4},
+    {"preact-resnet20", 0.2, 0.02, 2e-3, 5e-4},
+    {"inception-small", 0.1, 0.01, 2e-3, 5e-4},
+    {"densenet-small", 0.1, 0.02, 2e-3, 5e-4},
+    {"mobilenet-small", 0.1, 0.01, 2e-3, 5e-4},
     {"config", 0.05, 0.01, 1e-3, 1e-4},
 }};
 
@@ -47,6 +51,12 @@ void check(const Settings& settings) {
     fail<UsageError>(
         "[settings] the config lists layers, but 'net' is {}; leave out one of the two",
         settings.net);
+  }
+  if (2 * settings.accumulate > settings.batch_size && settings.accumulate > 1) {
+    fail<UsageError>(
+        "[settings] 'accumulate' {} leaves less than two samples to a part of 'batch_size' {}; "
+        "give {} or less",
+        settings.accumulate, settings.batch_size, settings.batch_size / 2);
   }
   if (settings.patience > 0 && settings.validation == 0) {
     fail<UsageError>(
@@ -84,7 +94,7 @@ Settings resolve(const Settings& settings, const Shape& sample) {
                      result.augment, sample.str());
   }
   if (result.layout == "auto") {
-    const bool last = images && model::prefers_channels_last(network_options(result, sample, 2));
+    const bool last = model::prefers_channels_last(network_options(result, sample, 2));
     result.layout = last ? "channels_last" : "channels_first";
   }
   return result;

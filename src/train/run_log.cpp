@@ -9,8 +9,8 @@ RunLog::RunLog(const model::RunFolder& folder)
 
 void RunLog::start(const RunInfo& info) {
   const Settings& settings = info.settings;
-  if (info.resumed_at) {
-    metrics_.write(JsonLine("resume").add("step", *info.resumed_at).str());
+  if (info.resumed) {
+    metrics_.write(JsonLine("resume").add("step", info.resumed->step).str());
     return;
   }
   metrics_.write(JsonLine("run")

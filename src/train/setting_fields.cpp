@@ -1,6 +1,9 @@
 // The table of settings.
 
+#include <fmt/ranges.h>
+
 #include "train/setting_builders.h"
+#include <evenkeel/model/norm_kinds.h>
 #include <evenkeel/optim/schedule.h>
 #include <evenkeel/optim/table.h>
 
@@ -18,6 +21,22 @@ std::vector<std::string> optimizer_names() {
   std::vector<std::string> names;
   for (const optim::OptimizerRow& row : optim::optimizers()) names.push_back(row.name);
   return names;
+}
+
+SettingField norm_field() {
+  std::vector<std::string> names;
+  for (const model::NormKind& kind : model::norm_kinds()) {
+    names.push_back(std::string(kind.name) +
+                    (kind.number.empty() ? "" : fmt::format("[:{}]", kind.fallback)));
+  }
+  SettingField field =
+      text_field("norm", fmt::format("{}", fmt::join(names, ", ")), &Settings::norm);
+  field.set = [](Settings& settings, const OptionValue& value) {
+    const std::string text = to_text("norm", value);
+    (void)model::parse_norm(text);  // throws for one that does not exist
+    settings.norm = text;
+  };
+  return field;
 }
 
 SettingField schedule_field() {
@@ -81,6 +100,8 @@ std::vector<SettingField> make_fields() {
       changeable(text_field("data", "the data set", &S::data)),
       integer_field("epochs", "passes over the training data", &S::epochs, {1, 1'000'000}),
       integer_field("batch_size", "samples per step", &S::batch_size, {2, 1 << 24}),
+      integer_field("accumulate", "parts of a batch, one after another through the network",
+                    &S::accumulate, {1, 1 << 23}),
       lr_field(),
       choice_field("optimizer", "sgd or adamw", &S::optimizer, optimizer_names()),
       number_field("sgd_momentum", "momentum of sgd", &S::sgd_momentum, part),
@@ -91,10 +112,10 @@ std::vector<SettingField> make_fields() {
       flag_field("decay_norm", "weight decay on gamma and beta too", &S::decay_norm),
       number_field("clip", "largest gradient norm; 0: off", &S::clip, {}),
       number_field("label_smoothing", "of the cross-entropy", &S::label_smoothing, part),
-      choice_field("norm", "batch or none", &S::norm, {"batch", "none"}),
-      choice_field("placement", "batch norm before or after the activation, or at the input only",
+      norm_field(),
+      choice_field("placement", "norm before or after the activation, or at the input only",
                    &S::placement, {"before", "after", "input"}),
-      number_field("eps", "batch norm's epsilon", &S::eps, {}),
+      number_field("eps", "epsilon of the normalization", &S::eps, {}),
       optional_field("momentum", "weight of the new value in batch norm's running statistics",
                      &S::momentum, "cumulative", {0, 1, false, false}),
       decay_field(),
@@ -116,6 +137,8 @@ std::vector<SettingField> make_fields() {
       changeable(flag_field("resume", "go on with the run in that folder", &S::resume)),
       changeable(integer_field("checkpoint_every", "epochs between checkpoints; 0: none",
                                &S::checkpoint_every, {})),
+      changeable(integer_field("checkpoint_steps", "steps between further checkpoints; 0: none",
+                               &S::checkpoint_steps, {})),
       integer_field("eval_every", "steps between evaluations; 0: off", &S::eval_every, {}),
   };
 }

@@ -2,9 +2,12 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <mutex>
+#include <system_error>
 
-#include <signal.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace evenkeel::train {
 namespace {
@@ -20,11 +23,7 @@ std::array<struct sigaction, 2> before;
 
 void note(int signal) { received_signal = signal; }
 
-}  // namespace
-
-StopSignal::StopSignal() {
-  const std::scoped_lock lock(mutex);
-  if (users++ > 0) return;
+void install_handlers() {
   received_signal = 0;
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     ::sigaction(kSignals[i], nullptr, &before[i]);
@@ -37,7 +36,41 @@ StopSignal::StopSignal() {
   }
 }
 
+/// Takes the signals until the other end of the pipe is closed.
+void wait_for_signals(int descriptor, const sigset_t& signals) {
+  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  char nothing = 0;
+  while (::read(descriptor, &nothing, 1) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+StopSignal::StopSignal() {
+  {
+    const std::scoped_lock lock(mutex);
+    if (users++ == 0) install_handlers();
+  }
+  if (::pipe2(pipe_, O_CLOEXEC) != 0) return;  // out of descriptors: signals come as they always do
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : kSignals) ::sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, &mask_before_);
+  try {
+    aside_ =
+        std::thread([descriptor = pipe_[0], signals] { wait_for_signals(descriptor, signals); });
+  } catch (const std::system_error&) {  // no thread to be had
+    ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
+  }
+}
+
 StopSignal::~StopSignal() {
+  if (pipe_[1] >= 0) ::close(pipe_[1]);
+  if (aside_.joinable()) {
+    aside_.join();
+    ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
+  }
+  if (pipe_[0] >= 0) ::close(pipe_[0]);
   const std::scoped_lock lock(mutex);
   if (--users > 0) return;
   for (std::size_t i = 0; i < kSignals.size(); ++i) {

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <string_view>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -60,6 +62,32 @@ std::string packed(const std::vector<std::string>& parts) {
   return text + line;
 }
 
+/// What was found and where the run goes on.
+std::string resume_text(const ResumePoint& at, const RunInfo& info) {
+  if (at.checkpoint.empty()) return "resumed: no checkpoint yet, from the beginning";
+  const std::string passed =
+      at.damaged > 0 ? fmt::format(" ({} newer damaged)", at.damaged) : std::string();
+  const std::string where =
+      at.finished ? "training is complete"
+                  : fmt::format("on with epoch {} of {}, batch {} of {}", at.epoch,
+                                info.settings.epochs, at.batch + 1, info.steps_per_epoch);
+  return packed({fmt::format("resumed from {}{}", at.checkpoint, passed),
+                 fmt::format("step {} of {}", grouped(at.step), grouped(info.total_steps)), where});
+}
+
+/// Whether it is a terminal that knows the sequences which wipe a line away.
+bool can_wipe(std::FILE* stream) {
+  const char* const type = std::getenv("TERM");
+  return ::isatty(::fileno(stream)) != 0 && type != nullptr && *type != '\0' &&
+         std::string_view(type) != "dumb";
+}
+
+/// Output that cannot be written must not end a run; the command says so at its end.
+void say(std::FILE* stream, const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stream);
+  std::fflush(stream);
+}
+
 std::size_t columns_of(std::FILE* terminal) {
   winsize size{};
   const bool known = ::ioctl(::fileno(terminal), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
@@ -81,7 +109,7 @@ std::optional<std::int64_t> TrainResult::steps_to(double accuracy) const {
 }
 
 TerminalReporter::TerminalReporter(std::FILE* lines, std::FILE* bar)
-    : lines_(lines), bar_(bar), interactive_(::isatty(::fileno(bar)) != 0) {}
+    : lines_(lines), bar_(bar), interactive_(can_wipe(bar)) {}
 
 void TerminalReporter::on_start(const RunInfo& info) {
   const Settings& s = info.settings;
@@ -99,10 +127,7 @@ void TerminalReporter::on_start(const RunInfo& info) {
                 fmt::format("{} lr {:.4g} {}", s.optimizer, s.lr.value_or(0), s.schedule),
                 fmt::format("batch {}", s.batch_size), fmt::format("seed {}", s.seed),
                 fmt::format("run folder {}", info.folder.string())}));
-  if (info.resumed_at) {
-    print(fmt::format("resumed after step {} of {}", grouped(*info.resumed_at),
-                      grouped(info.total_steps)));
-  }
+  if (info.resumed) print(resume_text(*info.resumed, info));
   print(row("epoch", "loss", "train acc", "valid. acc", "lr", "seconds"));
 }
 
@@ -126,8 +151,7 @@ void TerminalReporter::on_step(const StepInfo& info) {
     line += fmt::format("[{}] ", bar_text(part, std::min<std::size_t>(columns - used, 30)));
   }
   line += rest;
-  fmt::print(bar_, "\r\x1b[K{}", line.substr(0, columns));
-  std::fflush(bar_);
+  say(bar_, "\r\x1b[K" + line.substr(0, columns));
   bar_shown_ = true;
 }
 
@@ -160,8 +184,7 @@ void TerminalReporter::on_end(const TrainResult& result) {
 
 void TerminalReporter::on_warning(const std::string& text) {
   clear_bar();
-  fmt::print(bar_, "warning: {}\n", text);
-  std::fflush(bar_);
+  say(bar_, fmt::format("warning: {}\n", text));
 }
 
 std::string TerminalReporter::row(const std::string& epoch, const std::string& loss,
@@ -175,15 +198,13 @@ std::string TerminalReporter::row(const std::string& epoch, const std::string& l
 
 void TerminalReporter::clear_bar() {
   if (!bar_shown_) return;
-  fmt::print(bar_, "\r\x1b[K");
-  std::fflush(bar_);
+  say(bar_, "\r\x1b[K");
   bar_shown_ = false;
 }
 
 void TerminalReporter::print(const std::string& line) {
   clear_bar();
-  fmt::print(lines_, "{}\n", line);
-  std::fflush(lines_);
+  say(lines_, line + "\n");
 }
 
 }  // namespace evenkeel::train

@@ -13,6 +13,7 @@
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/data/loader.h>
 #include <evenkeel/data/source.h>
+#include <evenkeel/io/checksum.h>
 #include <evenkeel/io/file.h>
 #include <evenkeel/model/run_folder.h>
 #include <evenkeel/nn/fusion.h>
@@ -42,7 +43,6 @@ data::LoaderOptions loading(const Settings& settings, const Shape& sample,
   data::LoaderOptions options;
   options.batch_size = settings.batch_size;
   options.shuffle = true;
-  options.last = data::LastBatch::keep;
   options.augment.flip = settings.augment.find("flip") != std::string::npos;
   if (settings.augment.find("crop") != std::string::npos) {
     options.augment.crop = std::max<std::int64_t>(1, sample[1] / 8);  // 4 of 32 pixels, as usual
@@ -54,6 +54,27 @@ data::LoaderOptions loading(const Settings& settings, const Shape& sample,
   return options;
 }
 
+/// A short last batch is left out where it is less than a virtual batch; a full one must not be.
+data::LastBatch last_batch(const Stepper& stepper, const Settings& settings, std::int64_t samples) {
+  const std::int64_t full = std::min(settings.batch_size, samples);
+  if (const nn::BatchNorm* const layer = stepper.too_large_for(full); layer != nullptr) {
+    fail<UsageError>(
+        "[train] {} takes statistics over {} samples, more than go through the network at a time "
+        "(batches of {} in {} parts); give a larger 'batch_size', less 'accumulate' or smaller "
+        "virtual batches",
+        layer->label(), layer->least_samples(), full, settings.accumulate);
+  }
+  const std::int64_t rest = samples % settings.batch_size;
+  const bool dropped = rest > 0 && stepper.too_large_for(rest) != nullptr;
+  return dropped ? data::LastBatch::drop : data::LastBatch::keep;
+}
+
+/// Samples that go through the network at a time; 0: the whole batch.
+std::int64_t micro_batch(const Settings& settings) {
+  if (settings.accumulate == 1) return 0;
+  return (settings.batch_size + settings.accumulate - 1) / settings.accumulate;
+}
+
 std::unique_ptr<optim::Optimizer> optimizer_for(nn::Module& network, const Settings& settings) {
   const optim::GroupOptions groups{.weight_decay = settings.weight_decay.value_or(0),
                                    .decay_norm = settings.decay_norm};
@@ -62,10 +83,35 @@ std::unique_ptr<optim::Optimizer> optimizer_for(nn::Module& network, const Setti
   return optim::make_optimizer(settings.optimizer, optim::make_groups(network, groups), options);
 }
 
+/// What makes a run this one: the settings that a resumed run may not change.
+std::string identity_of(const Settings& settings) {
+  model::Config config = to_config(settings);
+  const OptionValue none{std::string()};
+  for (const SettingField& field : setting_fields()) {
+    if (field.stored && field.free_on_resume) config.values.set(field.key, none);
+  }
+  const std::string text = model::to_toml(config);
+  return fmt::format("{:08x}", io::crc32c(std::as_bytes(std::span(text))));
+}
+
 void check_splits(const data::Splits& splits) {
   if (splits.train.size() < 2) {
     fail<UsageError>("[train] expected two training samples or more, got {}; give another data set",
                      splits.train.size());
+  }
+}
+
+/// Batches of sequences are as long as their longest.
+void check_takes_shorter(const nn::Module& network, const data::Dataset& dataset) {
+  if (dataset.lengths.empty() || dataset.samples.dim(2) < 2) return;
+  const std::int64_t steps = dataset.samples.dim(2);
+  try {
+    (void)network.output_shape({2, dataset.samples.dim(1), steps - 1});
+  } catch (const ShapeError& error) {
+    fail<ShapeError>(
+        "[train] expected a network that takes sequences of any number of steps, got one for {} "
+        "alone ({}); list layers such as LSTM and then MeanOverTime or LastStep in a config file",
+        steps, error.what());
   }
 }
 
@@ -81,14 +127,16 @@ struct Trainer::Impl {
     if (settings.deterministic) set_deterministic(true);
     options = train::network_options(settings, splits.train.sample_shape(), splits.train.classes);
     network = model::build_network(options, settings.seed);
+    check_takes_shorter(*network, splits.train);
     network->set_needs_input_gradient(false);
     if (settings.fusion) fused = nn::fuse(*network);
     normalization = data::measure_normalization(splits.train);
     optimizer = optimizer_for(*network, settings);
-    stepper =
-        std::make_unique<Stepper>(*network, *optimizer, settings.label_smoothing, settings.clip);
-    loader = std::make_unique<data::Loader>(
-        splits.train, loading(settings, splits.train.sample_shape(), normalization));
+    stepper = std::make_unique<Stepper>(*network, *optimizer, settings.label_smoothing,
+                                        settings.clip, micro_batch(settings));
+    data::LoaderOptions batches = loading(settings, splits.train.sample_shape(), normalization);
+    batches.last = last_batch(*stepper, settings, splits.train.size());
+    loader = std::make_unique<data::Loader>(splits.train, batches);
     total_steps = settings.epochs * loader->batches_per_epoch();
     schedule = std::make_unique<optim::Schedule>(
         settings.schedule, optim::ScheduleOptions{.lr = *settings.lr,
@@ -109,6 +157,16 @@ struct Trainer::Impl {
   void end_epoch();
   void judge(const EpochRecord& record);
   void save_checkpoint();
+  void try_checkpoint();
+  void save_last_checkpoint();
+  void save_final_weights(TrainResult& result);
+  void count_time();
+  template <class F>
+  void log_to(F&& f);
+  std::string last_checkpoint() const;
+  bool at_checkpoint_step() const {
+    return settings.checkpoint_steps > 0 && progress.step % settings.checkpoint_steps == 0;
+  }
   void save_weights(const std::filesystem::path& path,
                     const std::map<std::string, std::string>& extra);
   TrainResult finish();
@@ -137,9 +195,13 @@ struct Trainer::Impl {
   std::optional<model::RunFolder> folder;
   std::optional<CheckpointFolder> checkpoints;
   std::unique_ptr<RunLog> log;
+  bool log_failed = false;
   Progress progress;
-  std::set<std::string> troubles;  // that the reporter heard of
-  std::int64_t first_step = 0;     // of this process
+  std::optional<ResumePoint> resumed;
+  std::optional<std::int64_t> saved_step;  // of the last checkpoint
+  std::string unsaved;                     // why the one after it could not be saved
+  std::set<std::string> troubles;          // that the reporter heard of
+  std::int64_t first_step = 0;             // of this process
   Clock::time_point started;
   Clock::time_point resumed_clock;  // since when training time was last counted
   std::atomic<int> requested{0};
@@ -155,7 +217,7 @@ TrainResult Trainer::Impl::run() {
   first_step = progress.step;
   network->train();
   while (!ended() && stop() == 0) train_epoch();
-  if (!ended()) save_checkpoint();  // interrupted
+  if (!ended()) save_last_checkpoint();
   return finish();
 }
 
@@ -168,7 +230,7 @@ void Trainer::Impl::open_folder() {
     if (settings.out.empty()) settings.out = free_run_path(settings).string();
     folder = model::RunFolder::create(settings.out, settings.replace);
   }
-  checkpoints.emplace(folder->checkpoints());
+  checkpoints.emplace(folder->checkpoints(), identity_of(settings));
   checkpoints->prepare();
   if (!settings.resume) {
     Settings stored = settings;
@@ -178,16 +240,20 @@ void Trainer::Impl::open_folder() {
 }
 
 void Trainer::Impl::restore() {
-  auto checkpoint =
+  auto found =
       checkpoints->read_newest([this](const std::string& text) { reporter.on_warning(text); });
-  if (checkpoint) {
-    network->load_state_dict(checkpoint->network);
-    optimizer->load_state_dict(checkpoint->optimizer);
-    progress = std::move(checkpoint->progress);
+  if (found) {
+    network->load_state_dict(found->checkpoint.network);
+    optimizer->load_state_dict(found->checkpoint.optimizer);
+    progress = std::move(found->checkpoint.progress);
+    saved_step = progress.step;
   } else {
     reporter.on_warning(fmt::format(
         "[train] '{}' has no checkpoint yet; starting from the beginning", settings.out));
+    found.emplace();
   }
+  resumed = ResumePoint{found->name,        found->damaged, progress.step,
+                        progress.epoch + 1, progress.batch, ended()};
   // Lines written after the checkpoint will be written again.
   std::error_code ignored;
   const auto written = std::filesystem::file_size(folder->metrics(), ignored);
@@ -208,8 +274,8 @@ void Trainer::Impl::announce() {
   info.fused_layers = fused;
   info.steps_per_epoch = loader->batches_per_epoch();
   info.total_steps = total_steps;
-  if (settings.resume) info.resumed_at = progress.step;
-  log->start(info);
+  info.resumed = resumed;
+  log_to([&] { log->start(info); });
   reporter.on_start(info);
 }
 
@@ -219,10 +285,26 @@ void Trainer::Impl::train_epoch() {
   resumed_clock = Clock::now();
   data::Batch batch;
   while (stop() == 0 && loader->next(batch)) take_step(batch);
+  count_time();
+  if (progress.batch == loader->batches_per_epoch()) end_epoch();
+}
+
+void Trainer::Impl::count_time() {
   const double spent = seconds_since(resumed_clock);
   progress.epoch_seconds += spent;
   progress.seconds += spent;
-  if (progress.batch == loader->batches_per_epoch()) end_epoch();
+  resumed_clock = Clock::now();
+}
+
+/// A log that cannot be written is said once and does not end the run.
+template <class F>
+void Trainer::Impl::log_to(F&& f) {
+  try {
+    f();
+  } catch (const IoError& error) {
+    if (!log_failed) reporter.on_warning(fmt::format("{}; training goes on", error.what()));
+    log_failed = true;  // for good: there are two logs, and one may be well
+  }
 }
 
 void Trainer::Impl::take_step(const data::Batch& batch) {
@@ -240,12 +322,19 @@ void Trainer::Impl::take_step(const data::Batch& batch) {
   }
   note_trouble(outcome);
   if (progress.step % kLogEvery == 0) {
-    log->step(progress.step, progress.epoch + 1, outcome.loss,
-              static_cast<double>(outcome.correct) / static_cast<double>(batch.size()), lr);
+    log_to([&] {
+      log->step(progress.step, progress.epoch + 1, outcome.loss,
+                static_cast<double>(outcome.correct) / static_cast<double>(batch.size()), lr);
+    });
   }
   reporter.on_step({progress.epoch + 1, progress.step, total_steps, progress.mean_loss(),
                     progress.accuracy(), lr, seconds_since(started), progress.step - first_step});
   evaluate_between();
+  const bool epoch_over = progress.batch == loader->batches_per_epoch();  // end_epoch saves then
+  if (at_checkpoint_step() && !epoch_over) {
+    count_time();
+    try_checkpoint();
+  }
 }
 
 void Trainer::Impl::note_trouble(const StepOutcome& outcome) {
@@ -265,7 +354,7 @@ void Trainer::Impl::note_trouble(const StepOutcome& outcome) {
   const std::string text = fmt::format(
       "[train] epoch {}, step {}: {}{}", progress.epoch + 1, progress.step, outcome.trouble,
       outcome.skipped ? "; the step is skipped, parameters stay as they were" : "");
-  if (progress.epoch_skipped == 1 || !outcome.skipped) log->warning(text);
+  if (progress.epoch_skipped == 1 || !outcome.skipped) log_to([&] { log->warning(text); });
   if (first) reporter.on_warning(text);
 }
 
@@ -276,7 +365,7 @@ void Trainer::Impl::evaluate_between() {
   if (part.size() == 0) return;
   const auto before = Clock::now();
   progress.evaluations.push_back({progress.step, evaluate_on(part)});
-  log->evaluation(progress.evaluations.back());
+  log_to([&] { log->evaluation(progress.evaluations.back()); });
   reporter.on_evaluation(progress.evaluations.back());
   resumed_clock += Clock::now() - before;  // not training time
 }
@@ -295,10 +384,11 @@ void Trainer::Impl::end_epoch() {
   progress.history.push_back(record);
   ++progress.epoch;
   progress.batch = 0;
-  log->epoch(record, *network);
+  log_to([&] { log->epoch(record, *network); });
   reporter.on_epoch(record);
   const std::int64_t every = settings.checkpoint_every;
-  if (every > 0 && (progress.epoch % every == 0 || ended())) save_checkpoint();
+  const bool wanted = every > 0 && (progress.epoch % every == 0 || ended());
+  if (wanted || at_checkpoint_step()) try_checkpoint();
 }
 
 void Trainer::Impl::judge(const EpochRecord& record) {
@@ -306,7 +396,12 @@ void Trainer::Impl::judge(const EpochRecord& record) {
   if (progress.best_epoch == 0 || record.validation->accuracy > progress.best_accuracy) {
     progress.best_epoch = record.epoch;
     progress.best_accuracy = record.validation->accuracy;
-    save_weights(folder->best(), {{"epoch", fmt::format("{}", record.epoch)}});
+    try {
+      save_weights(folder->best(), {{"epoch", fmt::format("{}", record.epoch)}});
+    } catch (const IoError& error) {
+      reporter.on_warning(fmt::format("[train] the best weights, of epoch {}, are not saved: {}",
+                                      record.epoch, error.what()));
+    }
   }
   const bool enough =
       settings.patience > 0 && record.epoch - progress.best_epoch >= settings.patience;
@@ -321,6 +416,36 @@ void Trainer::Impl::save_checkpoint() {
   metadata.emplace("step", fmt::format("{}", progress.step));
   checkpoints->write(
       {network->state_dict(), optimizer->state_dict(), progress, std::move(metadata)});
+  saved_step = progress.step;
+}
+
+/// In the middle of a run: an error is said, and the next checkpoint tries again.
+void Trainer::Impl::try_checkpoint() {
+  try {
+    save_checkpoint();
+    unsaved.clear();
+  } catch (const IoError& error) {
+    unsaved = error.what();
+    if (ended()) return;  // finish() says it
+    reporter.on_warning(fmt::format("[train] no checkpoint of step {}: {}; training goes on, {}",
+                                    progress.step, error.what(), last_checkpoint()));
+  }
+}
+
+/// Of a run that is interrupted: what is not saved now is lost.
+void Trainer::Impl::save_last_checkpoint() {
+  if (saved_step == progress.step) return;
+  try {
+    save_checkpoint();
+  } catch (const IoError& error) {
+    fail<IoError>("[train] interrupted after step {}, which is not saved: {}; {}", progress.step,
+                  error.what(), last_checkpoint());
+  }
+}
+
+std::string Trainer::Impl::last_checkpoint() const {
+  return saved_step ? fmt::format("the last checkpoint is of step {}", *saved_step)
+                    : "there is no checkpoint yet";
 }
 
 void Trainer::Impl::save_weights(const std::filesystem::path& path,
@@ -343,17 +468,28 @@ TrainResult Trainer::Impl::finish() {
   result.evaluations = progress.evaluations;
   result.best_epoch = progress.best_epoch;
   result.best_accuracy = progress.best_accuracy;
-  if (result.finished) {
-    std::map<std::string, std::string> extra{{"step", fmt::format("{}", progress.step)}};
-    if (splits.test.size() > 0) {
-      result.test = evaluate_on(splits.test);
-      extra["test_accuracy"] = fmt::format("{}", result.test->accuracy);
-    }
-    save_weights(folder->weights(), extra);
-  }
-  log->end(result);
+  if (result.finished) save_final_weights(result);
+  log_to([&] { log->end(result); });
   reporter.on_end(result);
+  if (result.finished && !unsaved.empty()) {
+    fail<IoError>("[train] training is complete, but its last checkpoint is not saved: {}; {}",
+                  unsaved, last_checkpoint());
+  }
   return result;
+}
+
+void Trainer::Impl::save_final_weights(TrainResult& result) {
+  std::map<std::string, std::string> extra{{"step", fmt::format("{}", progress.step)}};
+  if (splits.test.size() > 0) {
+    result.test = evaluate_on(splits.test);
+    extra["test_accuracy"] = fmt::format("{}", result.test->accuracy);
+  }
+  try {
+    save_weights(folder->weights(), extra);
+  } catch (const IoError& error) {
+    fail<IoError>("[train] training is complete, but its weights are not saved: {}; {}",
+                  error.what(), last_checkpoint());
+  }
 }
 
 Evaluation Trainer::Impl::evaluate_on(const data::Dataset& dataset) {

@@ -152,8 +152,6 @@ void run_momentum(const json& c, double momentum) {
   expect_state(c, layer);
 }
 
-using EdgeRun = std::function<void(const json&)>;
-
 const std::vector<std::pair<std::string, EdgeRun>>& edges() {
   using nn::BatchNorm1d;
   using nn::BatchNorm2d;
@@ -213,6 +211,15 @@ class EdgeTest : public ::testing::Test {
   const EdgeRun& run_;
 };
 
+const EdgeRun* find(const std::string& name) {
+  for (const auto* table : {&edges(), &row_edges()}) {
+    for (const auto& [pattern, run] : *table) {
+      if (std::regex_match(name, std::regex(pattern))) return &run;
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 void register_edges() {
@@ -225,15 +232,13 @@ void register_edges() {
   std::vector<std::string> missing;
   for (const json& c : edge.at("cases")) {
     const auto name = c.at("name").get<std::string>();
-    const auto row = std::ranges::find_if(edges(), [&](const auto& entry) {
-      return std::regex_match(name, std::regex(entry.first));
-    });
-    if (row == edges().end()) {
+    const EdgeRun* const run = find(name);
+    if (run == nullptr) {
       missing.push_back(name);
       continue;
     }
     ::testing::RegisterTest("Edge", name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-                            [c, row]() -> EdgeTest* { return new EdgeTest(c, row->second); });
+                            [c, run]() -> EdgeTest* { return new EdgeTest(c, *run); });
   }
   std::cout << edge.at("cases").size() << " edges; " << missing.size()
             << " of operators that do not exist here:\n";

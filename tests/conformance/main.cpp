@@ -32,6 +32,9 @@ bool always(const Case& /*c*/) { return true; }
 
 const std::vector<Operator>& operators() {
   static const std::vector<Operator> table{{"BatchNorm", "BatchNorm", run_batch_norm, always},
+                                           {"LayerNorm", "RowNorm", run_row_norm, always},
+                                           {"GroupNorm", "RowNorm", run_row_norm, always},
+                                           {"InstanceNorm", "RowNorm", run_row_norm, always},
                                            {"train", "Training", run_training, can_train}};
   return table;
 }
@@ -63,6 +66,7 @@ int main(int argc, char** argv) {
   try {
     evenkeel::conformance::register_cases();
     evenkeel::conformance::register_edges();
+    evenkeel::conformance::register_onnx_nodes();
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

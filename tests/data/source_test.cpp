@@ -29,7 +29,7 @@ TEST(Sources, AreListedWithPatternAndHelp) {
     EXPECT_FALSE(info.help.empty());
   }
   EXPECT_EQ(names, (std::vector<std::string>{"glyphs", "mnist", "fashion-mnist", "cifar10", "csv",
-                                             "npz"}));
+                                             "npz", "sequence"}));
 }
 
 TEST(OpenSource, UnknownNameIsRefusedWithTheNearest) {

@@ -1,10 +1,11 @@
 // Files of other libraries' making, right and wrong, as a manifest labels them:
 // {"files": [{"file": "npy/x.npy", "kind": "npy", "expect": "accept" | "reject" | "either"}]}.
-// The folder is named by EVENKEEL_FAULTS.
+// The folder is named by EVENKEEL_FAULTS. What is refused costs little.
 #include <map>
 
 #include <nlohmann/json.hpp>
 
+#include "io/cost.h"
 #include "io/io_testing.h"
 #include <evenkeel/io/npy.h>
 #include <evenkeel/io/safetensors.h>
@@ -43,27 +44,43 @@ std::string outcome(const Reader& reader, const std::filesystem::path& file) {
     if (message.find(file.filename().string()) == std::string::npos) {
       return "a message that does not name the file: " + message;
     }
+    if (message.find('\n') != std::string::npos) return "a message of several lines: " + message;
     return "reject";
   } catch (const std::exception& error) {
     return std::string("an exception that is no IoError: ") + error.what();
   }
 }
 
-/// Checks every file of `kind` and returns how many there were.
-int check_kind(const std::string& kind, const Reader& reader) {
+/// Checks every file of `kind`, and returns how many there were. `whole` is one that is read.
+int check_kind(const std::string& kind, const std::string& whole, const Reader& reader) {
   const auto folder = *folder_from("EVENKEEL_FAULTS");
   int checked = 0;
+  testing::Cost worst;
   for (const Fault& fault : read_manifest(folder)) {
     if (fault.kind != kind) continue;
     ++checked;
-    const std::string got = outcome(reader, folder / fault.file);
+    const testing::Cost cost = testing::cost_of(
+        [&] {
+          outcome(reader, folder / whole);
+          outcome(reader, folder / "no such file");
+        },
+        [&] { return outcome(reader, folder / fault.file); });
+    const std::string& got = cost.outcome;
     const bool fits =
         fault.expect == "either" ? got == "accept" || got == "reject" : got == fault.expect;
     if (!fits) {
       ADD_FAILURE() << fault.file << " (" << fault.why << "): expected " << fault.expect << ", got "
                     << got;
     }
+    if (got != "reject") continue;
+    EXPECT_LT(cost.growth, testing::kGrowthLimit) << fault.file << ": KiB to refuse it";
+    EXPECT_LT(cost.asked, 1024) << fault.file << ": KiB asked for tensors";
+    EXPECT_LT(cost.milliseconds, 5000) << fault.file;
+    worst.growth = std::max(worst.growth, cost.growth);
+    worst.milliseconds = std::max(worst.milliseconds, cost.milliseconds);
   }
+  std::cout << checked << " files of kind " << kind << "; to refuse one took at most "
+            << worst.milliseconds << " ms and " << worst.growth << " KiB\n";
   return checked;
 }
 
@@ -77,13 +94,14 @@ class FaultsConformance : public ::testing::Test {
 };
 
 TEST_F(FaultsConformance, conformance_safetensors_files_are_read_or_refused_as_labelled) {
-  const int checked = check_kind("safetensors", [](const auto& path) { read_safetensors(path); });
+  const int checked = check_kind("safetensors", "safetensors/ok_one.safetensors",
+                                 [](const auto& path) { read_safetensors(path); });
   RecordProperty("files", checked);
   EXPECT_GT(checked, 0);
 }
 
 TEST_F(FaultsConformance, conformance_npy_files_are_read_or_refused_as_labelled) {
-  const int checked = check_kind("npy", [](const auto& path) { read_npy(path); });
+  const int checked = check_kind("npy", "npy/ok_v2.npy", [](const auto& path) { read_npy(path); });
   RecordProperty("files", checked);
   EXPECT_GT(checked, 0);
 }

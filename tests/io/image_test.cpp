@@ -101,9 +101,11 @@ TEST_F(Image, every_prefix_of_a_png_is_refused) {
 
 TEST_F(Image, claims_of_size_are_refused_before_memory_is_taken) {
   EXPECT_TRUE(contains(refusal(png_bytes(8000, 8000, 8, 0, "")), "cut short"));
-  EXPECT_TRUE(contains(refusal(png_bytes(64'000'000, 1, 16, 6, "")), "cut short"));
-  EXPECT_TRUE(contains(refusal(png_bytes(1, 64'000'000, 8, 6, "")), "cut short"));
-  EXPECT_TRUE(contains(refusal(png_bytes(0x7FFFFFFF, 0x7FFFFFFF, 8, 0, "")), "at most 64000000"));
+  EXPECT_TRUE(contains(refusal(png_bytes(65'536, 900, 16, 6, "")), "cut short"));
+  EXPECT_TRUE(contains(refusal(png_bytes(900, 65'536, 8, 6, "")), "cut short"));
+  EXPECT_TRUE(contains(refusal(png_bytes(65'536, 65'536, 8, 0, "")), "at most 64000000"));
+  EXPECT_TRUE(contains(refusal(png_bytes(0x7FFFFFFF, 1, 8, 0, "")), "at most 65536 rows"));
+  EXPECT_TRUE(contains(refusal(png_bytes(1, 65'537, 8, 0, "")), "at most 65536 rows"));
   EXPECT_FALSE(refusal(png_bytes(0, 1, 8, 0, "")).empty());
   EXPECT_FALSE(refusal(png_bytes(0xFFFFFFFF, 1, 8, 0, "")).empty());
   EXPECT_TRUE(contains(refusal("P5 64000 1000 255\nx"), "cut short"));

@@ -161,6 +161,18 @@ TEST_F(Safetensors, a_name_that_comes_twice_is_refused) {
   EXPECT_TRUE(contains(refusal(R"({"__metadata__":{"k":"1","k":"2"}})", ""), "'k' comes twice"));
 }
 
+TEST_F(Safetensors, a_name_has_at_most_1024_bytes) {
+  TensorFile content;
+  content.tensors = {{std::string(1024, 'n'), Tensor::zeros({1})}};
+  write_safetensors(file_, content);
+  EXPECT_EQ(read_safetensors(file_).tensors.front().first.size(), 1024u);
+  content.tensors.front().first += 'n';
+  EXPECT_TRUE(contains(message_of([&] { write_safetensors(file_, content); }), "at most 1024"));
+  const std::string header =
+      R"({")" + std::string(1025, 'n') + R"(":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  EXPECT_TRUE(contains(refusal(header, kEight), "at most 1024 bytes, got 'nnn"));
+}
+
 TEST_F(Safetensors, known_and_unknown_dtypes_are_refused_by_name) {
   const auto with = [&](const std::string& dtype) {
     return refusal(R"({"a":{"dtype":")" + dtype + R"(","shape":[8],"data_offsets":[0,8]}})",

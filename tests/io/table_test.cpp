@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <zlib.h>
 
 #include "io/io_testing.h"
 #include <evenkeel/io/table.h>
@@ -152,6 +153,41 @@ TEST_F(Csv, lines_and_columns_have_a_limit) {
       contains(refusal("1,a\n1," + std::string(2'000'000, 'x')), "line 2: expected at most"));
   EXPECT_TRUE(contains(refusal("\"" + std::string(2'000'000, '\n')), "opened and not closed"));
   EXPECT_TRUE(contains(refusal(std::string(300'000, ',')), "columns, got more"));
+}
+
+TEST_F(Csv, a_table_larger_than_what_is_held_of_it_is_read_whole) {
+  std::string text;
+  std::size_t rows = 0;
+  for (; text.size() < 5'000'000; ++rows) {
+    text += fmt::format("{},\"{}\n{}\"\r\n\n", rows, std::string(rows % 97, 'x'), rows % 3);
+  }
+  for (const bool gzip : {false, true}) {
+    testing::write_bytes(file_, text);
+    if (gzip) {
+      gzFile out = gzopen(file_.c_str(), "wb1");
+      gzwrite(out, text.data(), static_cast<unsigned>(text.size()));
+      gzclose(out);
+    }
+    const Table table = read_csv(file_);
+    ASSERT_EQ(table.labels.size(), rows);
+    for (std::size_t row = 0; row < rows; ++row) {
+      ASSERT_EQ(table.values.data<float>()[row], static_cast<float>(row));
+      ASSERT_EQ(table.class_names[static_cast<std::size_t>(table.labels[row])],
+                fmt::format("{}\n{}", std::string(row % 97, 'x'), row % 3));
+    }
+  }
+  EXPECT_TRUE(contains(refusal(text + "1"), fmt::format("line {}: expected 2", 3 * rows + 1)));
+}
+
+TEST_F(Csv, a_suggested_column_is_on_one_line) {
+  EXPECT_TRUE(contains(refusal("\"colou\n\",x\n1,2\n", "colour"), "did you mean 'colou\\x0a'?"));
+}
+
+TEST_F(Csv, a_megabyte_of_blank_lines_is_no_table) {
+  EXPECT_TRUE(contains(refusal(std::string(3'000'000, '\n')), "blank lines"));
+  EXPECT_TRUE(contains(refusal("1,a\n" + std::string(3'000'000, ' ')), "line 2: expected a row"));
+  EXPECT_EQ(read(std::string(900'000, '\n') + "1,a\n" + std::string(900'000, '\n')).labels.size(),
+            1u);
 }
 
 TEST_F(Csv, zero_bytes_and_garbage_are_refused) {

@@ -250,7 +250,9 @@ TEST(Network, RefusesOptionsOutOfRange) {
     change(options);
     EXPECT_THROW(build_network(options, 1), UsageError);
   };
-  refuses([](NetworkOptions& o) { o.norm = "group"; });
+  refuses([](NetworkOptions& o) { o.norm = "median"; });
+  refuses([](NetworkOptions& o) { o.norm = "group:0"; });
+  refuses([](NetworkOptions& o) { o.norm = "batch:4"; });
   refuses([](NetworkOptions& o) { o.eps = -1; });
   refuses([](NetworkOptions& o) { o.eps = NAN; });
   refuses([](NetworkOptions& o) { o.momentum = 1.5; });

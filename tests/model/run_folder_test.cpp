@@ -99,13 +99,14 @@ TEST(NetworkFile, KeepsLayerLists) {
   EXPECT_TRUE(same_bits(output_of(*loaded.network), output_of(*network)));
 }
 
-/// The fault of a good file after `damage`.
+/// The fault of a good file after `damage`, which its checksum knows of.
 std::string fault_after(const std::function<void(io::TensorFile&)>& damage) {
   const TemporaryFolder folder;
   const fs::path path = folder / "net.safetensors";
   save(path, 1);
   io::TensorFile file = io::read_safetensors(path);
   damage(file);
+  add_checksum(file);
   io::write_safetensors(path, file);
   const std::string message = message_of<IoError>([&] { load_network(path); });
   EXPECT_NE(message.find("net.safetensors"), std::string::npos) << message;
@@ -134,6 +135,21 @@ TEST(NetworkFile, SaysWhatIsWrongWithAFile) {
               f.metadata["evenkeel.recipe"] = "mean = [1, 2]\nstddev = [1, 2]\nclass_names = []";
             }).find("does not fit"),
             std::string::npos);
+}
+
+TEST(NetworkFile, IsRefusedWhereItsChecksumDoesNotMatchOrIsMissing) {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "net.safetensors";
+  save(path, 1);
+  io::TensorFile file = io::read_safetensors(path);
+  file.tensors[0].second.data<float>()[0] += 1;
+  io::write_safetensors(path, file);
+  const std::string changed = message_of<IoError>([&] { load_network(path); });
+  EXPECT_NE(changed.find("does not match its checksum"), std::string::npos) << changed;
+  file.metadata.erase(kChecksumKey);
+  io::write_safetensors(path, file);
+  const std::string without = message_of<IoError>([&] { load_network(path); });
+  EXPECT_NE(without.find("it has none"), std::string::npos) << without;
 }
 
 TEST(RunFolder, IsMadeWithItsParents) {

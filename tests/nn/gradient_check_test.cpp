@@ -35,7 +35,7 @@ class Scale : public Cloneable<Scale> {
     return y;
   }
   Tensor backward(const Tensor& dy) override {
-    const Tensor x = saved_.pop(*this);
+    const Tensor x = saved_.top(*this);
     const double w = parameter(0).value.item();
     Tensor dx = Tensor::like(x);
     double sum = 0;
@@ -50,11 +50,12 @@ class Scale : public Cloneable<Scale> {
     if (fault_ != Fault::one_gradient_unwritten) gradient += sum;
     Tensor upstream = dy;
     if (fault_ == Fault::upstream_changed) upstream.fill(0);
+    saved_.pop();
     return fault_ == Fault::gradient_missing ? Tensor() : dx;
   }
 
  private:
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return &saved_; }
 
   Fault fault_;
   SavedStack<Tensor> saved_;

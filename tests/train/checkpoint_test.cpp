@@ -14,6 +14,7 @@ namespace evenkeel::train {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::contains;
 using testing::error_of;
 using testing::read_text;
 using testing::same_tensors;
@@ -112,11 +113,15 @@ TEST(Checkpoint, FilledWithZerosIsRefused) {
 
 TEST(Checkpoint, OfAnotherRunDoesNotFit) {
   const TemporaryFolder folder;
-  CheckpointFolder checkpoints(folder / "checkpoints");
+  CheckpointFolder checkpoints(folder / "checkpoints", "this run");
   checkpoints.prepare();
   EXPECT_FALSE(checkpoints.read_newest([](const std::string&) {}).has_value());
   checkpoints.write(small_checkpoint());
-  EXPECT_EQ(checkpoints.read_newest([](const std::string&) {})->progress.step, 12);
+  EXPECT_EQ(checkpoints.read_newest([](const std::string&) {})->checkpoint.progress.step, 12);
+  CheckpointFolder other(folder / "checkpoints", "another run");
+  std::string warning;
+  EXPECT_THROW(other.read_newest([&](const std::string& text) { warning = text; }), IoError);
+  EXPECT_TRUE(contains(warning, "is of another run"));
 }
 
 /// A child process that begins the run or goes on with it.

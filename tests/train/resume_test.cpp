@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "train/runs.h"
+#include "train/stop_signal.h"
 
 namespace evenkeel::train {
 namespace {
@@ -121,7 +122,10 @@ TEST(Resume, TakesThePreviousCheckpointWhereTheNewestIsDamaged) {
   ASSERT_EQ(reporter.warnings.size(), 1U);
   EXPECT_TRUE(contains(reporter.warnings[0], "checksum"));
   EXPECT_TRUE(contains(reporter.warnings[0], newest.filename().string()));
-  EXPECT_EQ(reporter.start.resumed_at, 20);
+  ASSERT_TRUE(reporter.start.resumed.has_value());
+  EXPECT_EQ(reporter.start.resumed->step, 20);
+  EXPECT_EQ(reporter.start.resumed->damaged, 1);
+  EXPECT_EQ(reporter.start.resumed->checkpoint, "step-0000000020.safetensors");
   EXPECT_TRUE(same_tensors(folder / "whole/final.safetensors", folder / "parts/final.safetensors"));
 }
 
@@ -180,7 +184,9 @@ TEST(Interrupt, BySignalEndsTheStepAndWritesACheckpoint) {
     const TemporaryFolder folder;
     RecordingReporter reporter;
     reporter.at_step = [&](const StepInfo& info) {
-      if (info.step == 13) ::raise(signal);
+      if (info.step != 13) return;
+      ::kill(::getpid(), signal);  // to the process: another thread takes it
+      while (StopSignal::received() == 0) ::usleep(100);
     };
     const TrainResult result =
         Trainer(tiny_settings(folder / "run"), tiny_splits(), &reporter).run();

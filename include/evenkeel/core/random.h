@@ -26,7 +26,7 @@ class Random {
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Standard normal (Box–Muller).
   double normal();
-  /// Uniform in [0, bound), without bias; bound ≥ 1.
+  /// Uniform in [0, bound), without bias; UsageError for a bound of 0.
   std::uint64_t below(std::uint64_t bound);
 
   /// Fills in parallel and advances the position by the numbers used.

@@ -10,10 +10,13 @@
 namespace evenkeel::data {
 
 /// Samples and labels. Images are kept as u8 and scaled when a batch is made; rows of tables as
-/// f32.
+/// f32; sequences as f32 [N, features, T], padded to one length.
 struct Dataset {
   Tensor samples;                    ///< [N, C, H, W] u8, or [N, features...] f32; channels first
   std::vector<std::int32_t> labels;  ///< N class numbers from 0
+  /// Of sequences: how many steps of each are valid, 0 to T; the rest is padding, which nothing
+  /// looks at. Empty where every sample is whole.
+  std::vector<std::int64_t> lengths;
   std::int64_t classes = 0;
   std::vector<std::string> class_names;  ///< empty, or one per class
 
@@ -33,8 +36,8 @@ struct Splits {
 };
 
 /// Mean and standard deviation of the scaled values (u8 is scaled to [0, 1]) per channel or
-/// feature, i.e. per index of the second dimension; computed from the training part and applied to
-/// every part.
+/// feature, i.e. per index of the second dimension, padding left out; computed from the training
+/// part and applied to every part.
 struct Normalization {
   std::vector<float> mean, stddev;
 };

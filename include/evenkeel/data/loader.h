@@ -15,6 +15,9 @@ namespace evenkeel::data {
 struct Batch {
   Tensor x;                          ///< f32 [n, C, H, W] or [n, features...], normalized
   std::vector<std::int32_t> labels;  ///< n
+  /// Of sequences: the valid steps of x [n, features, T], where T is the longest of this batch and
+  /// padding is zero. Empty where every sample is whole.
+  std::vector<std::int64_t> lengths;
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
 };
 

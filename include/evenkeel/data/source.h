@@ -23,7 +23,8 @@ struct SourceOptions {
 
 /// Reads the data set that `spec` names. `glyphs` takes options after a colon:
 /// `glyphs:train=10000,test=2000,seed=7`. `csv` and `npz` files have no test part: a fifth of a
-/// seeded shuffle becomes it. Throws UsageError for an unknown name (with the nearest one), IoError
+/// seeded shuffle becomes it; so does one of a `sequence` file alone (docs/sequences.md has the
+/// format). Throws UsageError for an unknown name (with the nearest one), IoError
 /// for files that are missing or malformed, naming the file and what to do.
 Splits open_source(const std::string& spec, const SourceOptions& options = {});
 

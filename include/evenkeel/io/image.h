@@ -8,7 +8,8 @@
 namespace evenkeel::io {
 
 /// u8 [C, H, W] with C = 1 (grey) or 3 (RGB); alpha is dropped, palettes are expanded, 16 bits are
-/// cut to 8. At most 64 megapixels. IoError names the file and the fault.
+/// cut to 8. At most 64 megapixels and 65536 rows and columns. IoError names the file and the
+/// fault.
 Tensor read_image(const std::filesystem::path& path);
 /// u8 [1 or 3, H, W] as PNG, or as PGM/PPM where the name ends in .pgm or .ppm.
 void write_image(const std::filesystem::path& path, const Tensor& image);

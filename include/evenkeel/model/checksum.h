@@ -7,10 +7,12 @@
 
 namespace evenkeel::model {
 
+/// Where the metadata holds it.
+inline constexpr const char* kChecksumKey = "evenkeel.crc32c";
+
 /// Puts a CRC-32C over the metadata and over the names, types, shapes and bytes of all tensors into
-/// the metadata, under "evenkeel.crc32c".
+/// the metadata.
 void add_checksum(io::TensorFile& file);
-bool has_checksum(const io::TensorFile& file);
 /// Throws IoError naming `path` unless the content matches the checksum; also where there is none.
 void verify_checksum(const io::TensorFile& file, const std::filesystem::path& path);
 

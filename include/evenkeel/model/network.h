@@ -17,7 +17,7 @@ enum class Placement : std::uint8_t { before, after, input };
 /// What a network is built from. The keys of config files and the flags have the same names.
 struct NetworkOptions {
   std::string net = "mlp";     ///< a name of networks(), or "config" for a layer list
-  std::string norm = "batch";  ///< "batch" or "none"
+  std::string norm = "batch";  ///< a word of norm_kinds(), such as "group:8" or "none"
   Placement placement = Placement::before;
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< PyTorch's convention; empty: cumulative average
@@ -31,7 +31,7 @@ struct NetworkInfo {
   std::string name, help;
   bool spatial;  ///< convolutional: takes [N, C, H, W] and prefers channels last
 };
-/// The table of named networks: mlp, paper-mlp, convnet, resnet20, resnet50.
+/// The table of named networks.
 const std::vector<NetworkInfo>& networks();
 
 /// Builds and checks the network (its output must be [N, classes]); parameters are drawn from

@@ -15,6 +15,7 @@ struct LayerDescription {
   std::string type;
   std::string options;  ///< "in_features=784, out_features=256"
   std::string note;     ///< what was fused, or ""
+  std::string mode;     ///< how it trains, such as "running statistics fixed", or ""
   Shape output;
   std::int64_t parameters = 0;  ///< trainable elements here and in the children
   bool has_children = false;

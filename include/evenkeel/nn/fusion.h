@@ -7,8 +7,9 @@ namespace evenkeel::nn {
 
 /// Fuses where the order of layers allows it, in `network` and everything below; returns the number of
 /// layers that were absorbed. Results keep their bits. Does nothing where the environment says
-/// EVENKEEL_FUSION=0. Fuse a network when it is complete: a fused layer can no longer be replaced. A
-/// fused network trains, evaluates, copies, saves and loads as before.
+/// EVENKEEL_FUSION=0. Fuse a network when it is complete: a fused layer can no longer be replaced.
+/// What was saved for backward is forgotten. A fused network trains, evaluates, copies, saves and loads
+/// as before.
 int fuse(Module& network);
 
 }  // namespace evenkeel::nn

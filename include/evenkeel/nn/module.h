@@ -13,6 +13,7 @@
 #include <evenkeel/core/options.h>
 #include <evenkeel/core/random.h>
 #include <evenkeel/core/tensor.h>
+#include <evenkeel/nn/lengths.h>
 
 namespace evenkeel::nn {
 
@@ -46,12 +47,34 @@ struct NamedBuffer {
 /// Name → tensor in registration order of the network.
 using StateDict = std::vector<std::pair<std::string, Tensor>>;
 
+/// What a module saved for backward, of whatever type.
+class SavedBase {
+ public:
+  virtual std::size_t size() const = 0;
+  /// Forgets all but the `count` oldest.
+  virtual void shrink(std::size_t count) = 0;
+
+ protected:
+  SavedBase() = default;
+  SavedBase(const SavedBase&) = default;
+  SavedBase(SavedBase&&) = default;
+  SavedBase& operator=(const SavedBase&) = default;
+  SavedBase& operator=(SavedBase&&) = default;
+  ~SavedBase() = default;
+};
+
 /// A layer or container.
 ///
 /// State is registered once, in the constructor, under PyTorch's names; copying, moving between
 /// dtypes, saving, loading, counting and printing derive from that registration. A module owns what
 /// its backward needs: forward pushes it, each backward pops, in reverse order. In eval mode
 /// nothing is kept unless keep_for_backward(true) asks for it.
+///
+/// A call that throws leaves the module as it was: parameters, gradients, buffers, what is saved
+/// for backward. A forward that throws in the middle of a network is undone in all of its layers.
+/// One case is left: a backward that breaks off inside (for want of memory) has added to some
+/// gradients; what is saved is then forgotten, and the step begins again with zero_grad() and
+/// forward.
 class Module {
  public:
   virtual ~Module() = default;
@@ -71,12 +94,17 @@ class Module {
   /// y for x. Keeps x's dtype and layout unless the layer says otherwise.
   virtual Tensor forward(const Tensor& x) = 0;
   /// dx for dy, for the latest forward not yet taken back; adds to the parameters' gradients.
-  /// Throws StateError without such a forward.
+  /// Throws StateError without such a forward, ShapeError for a dy that is not like its result.
   virtual Tensor backward(const Tensor& dy) = 0;
+  /// Throws the StateError that backward would, without running it.
+  virtual void expect_forward();
   /// Draws fresh initial parameters and resets the buffers of this module alone, not its children.
   virtual void reset_parameters(Random& random);
   /// What was fused into or out of this layer, for inspect; empty if nothing.
   virtual std::string fusion_note() const { return {}; }
+  /// How the layer differs from one that simply trains or evaluates (virtual batches, frozen
+  /// statistics), for inspect; empty if in nothing.
+  virtual std::string mode_note() const { return {}; }
 
   /// Training mode for this module and its children. Layers frozen by freeze() ignore it.
   void train(bool on = true);
@@ -86,6 +114,12 @@ class Module {
   void keep_for_backward(bool on = true);
   /// Forgets everything saved for backward, here and in the children.
   void clear_saved();
+  /// How long the sequences of the batches [N, C, T] that follow are, here and in the children,
+  /// until it is said again; {} where every step is valid. Layers over sequences let padding enter
+  /// nothing and give zeros there; their forward throws ShapeError for lengths that do not fit x.
+  /// backward goes by the lengths of its forward.
+  void set_lengths(const Lengths& lengths);
+  const Lengths& lengths() const { return lengths_; }
   /// False where nobody uses the gradient of this module's input, as at the start of a network.
   /// Layers with parameters may then return an undefined tensor from backward, and modules without
   /// any save nothing: their backward is not to be called (see needs_backward). Containers pass it
@@ -101,7 +135,8 @@ class Module {
   /// its own, named by its path.
   void initialize(std::uint64_t seed);
   void zero_grad();
-  /// Converts parameters to f32 or f64 (buffers keep their dtype).
+  /// Converts parameters to f32 or f64 (buffers keep their dtype). Forgets what was saved for
+  /// backward.
   void to(DType dtype);
 
   /// Of this module and, depth first, its children.
@@ -117,9 +152,10 @@ class Module {
   void load_state_dict(const StateDict& state);
 
   std::size_t child_count() const { return children_.size(); }
-  const std::string& child_name(std::size_t i) const { return children_[i].first; }
-  Module& child(std::size_t i) { return *children_[i].second; }
-  const Module& child(std::size_t i) const { return *children_[i].second; }
+  /// Throw UsageError unless i < child_count().
+  const std::string& child_name(std::size_t i) const { return children_[checked(i)].first; }
+  Module& child(std::size_t i) { return *children_[checked(i)].second; }
+  const Module& child(std::size_t i) const { return *children_[checked(i)].second; }
   /// Calls f(path, module) for this module (path "") and, depth first, for everything below.
   void visit(const std::function<void(const std::string&, Module&)>& f);
 
@@ -150,12 +186,17 @@ class Module {
   bool recording() const { return (training_ || keep_) && needs_backward(); }
   /// For modules whose mode is not simply what train() says.
   virtual void on_train(bool on) { training_ = on; }
-  /// Forgets this module's own saved values.
-  virtual void clear_own_saved() {}
+  /// Where this module keeps what its backward needs; null if it keeps nothing of its own.
+  virtual SavedBase* own_saved() { return nullptr; }
+  /// Forgets what else is kept between calls.
+  virtual void clear_own_rest() {}
 
   bool training_ = true;
 
  private:
+  friend class Rollback;
+
+  std::size_t checked(std::size_t i) const;
   void set_path(const std::string& path);
   void collect(const std::string& prefix, std::vector<NamedParameter>& out);
   void collect(const std::string& prefix, std::vector<NamedBuffer>& out);
@@ -164,35 +205,41 @@ class Module {
   std::vector<std::pair<std::string, std::unique_ptr<Buffer>>> buffers_;
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
   std::string path_;
+  Lengths lengths_;
   bool keep_ = false;
   bool needs_input_gradient_ = true;
 };
 
+/// Throws the StateError of a backward that has no forward to take back, naming the layer.
+[[noreturn]] void fail_without_forward(const Module& module);
+
 /// What a module saved, latest last. Copies of a module start with an empty one.
 template <class T>
-class SavedStack {
+class SavedStack : public SavedBase {
  public:
   SavedStack() = default;
-  SavedStack(const SavedStack&) {}
+  SavedStack(const SavedStack&) : SavedBase() {}
   SavedStack& operator=(const SavedStack&) = delete;
   SavedStack(SavedStack&&) = default;
   SavedStack& operator=(SavedStack&&) = default;
 
-  void push(T value) { values_.push_back(std::move(value)); }
-  /// The latest; throws StateError naming the layer if there is none.
-  T pop(const Module& module) {
-    if (values_.empty()) {
-      fail<StateError>(
-          "[{}] backward without a forward to take back; call forward in training mode first, or "
-          "keep_for_backward() in eval mode",
-          module.label());
-    }
-    T value = std::move(values_.back());
-    values_.pop_back();
-    return value;
+  /// Lets the next push() succeed whatever happens: for layers that change state in between.
+  void make_room() {
+    if (values_.size() == values_.capacity()) values_.reserve(2 * values_.size() + 1);
   }
-  void clear() { values_.clear(); }
-  std::size_t size() const { return values_.size(); }
+  void push(T value) { values_.push_back(std::move(value)); }
+  /// The latest, which stays until pop(): backward checks and computes first. Throws StateError
+  /// naming the layer if there is none.
+  const T& top(const Module& module) const {
+    if (values_.empty()) fail_without_forward(module);
+    return values_.back();
+  }
+  void pop() { values_.pop_back(); }
+
+  std::size_t size() const override { return values_.size(); }
+  void shrink(std::size_t count) override {
+    while (values_.size() > count) values_.pop_back();
+  }
 
  private:
   std::vector<T> values_;

@@ -4,9 +4,11 @@
 // y = act(γx̂ + β + add). docs/numerics.md derives the gradients and the accuracy.
 //
 // Rules for all functions here
-// - Errors (ShapeError, UsageError) are thrown before anything is written.
+// - Errors (ShapeError, UsageError) are thrown before anything is written: sizes, layouts, null and
+//   misaligned pointers, memory that is too small.
 // - Nothing allocates: ask workspace_size() and state_size() and pass the memory in.
-// - y may be x, dx may be dy, dadd may be dy; no other outputs may overlap inputs.
+// - y may be x or the added tensor, dx may be x or dy, dadd may be dy: the very same memory. Activations
+//   that overlap otherwise are refused with a UsageError. Inputs are never written.
 // - dγ and dβ accumulate; every other output is overwritten.
 // - All activations of a call have one dtype (f32 or f64), layout and size. For f32 a result has the
 //   same bits for any number of threads, fused or not, whole or in phases.
@@ -61,7 +63,7 @@ struct BatchNormState {
   std::span<std::uint8_t> mask;          ///< one bit per element: the activation passed it on
 };
 
-/// Bytes of a state for activations of these dimensions.
+/// Bytes of a state for activations of these dimensions (x needs no data here and in the next two).
 std::size_t state_size(const ConstChannelView& x, const Epilogue& epilogue);
 /// Lays a state out in `memory` (state_size() bytes, aligned to 8). Writes nothing.
 BatchNormState bind_state(std::span<std::byte> memory, const ConstChannelView& x,
@@ -128,6 +130,7 @@ void accumulate_affine_gradients(const BatchNormState& state, const GradientSums
                                  VectorView dgamma, VectorView dbeta);
 /// Overwrites dx, and dadd where it is given. `count` is the number of values per channel behind
 /// `sums` (more than x has when statistics are shared); 0 means that the statistics were constants.
+/// Another count, negative or not finite, is a UsageError.
 void propagate(const ConstChannelView& x, const ConstChannelView& dy, const BatchNormState& state,
                const Affine& affine, const Epilogue& epilogue, const GradientSums& sums,
                double count, const ChannelView& dx, const std::optional<ChannelView>& dadd,

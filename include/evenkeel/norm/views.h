@@ -10,7 +10,8 @@
 namespace evenkeel::norm {
 
 /// Activations as N samples of C channels of S positions, f32 or f64. channels_first: element
-/// (n, c, s) at (n·C + c)·S + s; channels_last: at (n·S + s)·C + c. [N, C] is S = 1 in either.
+/// (n, c, s) at (n·C + c)·S + s; channels_last: at (n·S + s)·C + c. [N, C] is S = 1 in either. The data
+/// lie on an element's boundary; no more is asked of the address.
 struct ConstChannelView {
   const void* data = nullptr;
   DType dtype = DType::f32;
@@ -46,6 +47,9 @@ class ConstVectorView {
 
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
+  const void* data() const { return f32_ != nullptr ? static_cast<const void*>(f32_) : f64_; }
+  /// The values where they are f32, else null.
+  const float* f32() const { return f32_; }
   double operator[](std::int64_t i) const {
     return f32_ != nullptr ? static_cast<double>(f32_[i]) : f64_[i];
   }
@@ -66,6 +70,7 @@ class VectorView {
 
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
+  const void* data() const { return f32_ != nullptr ? static_cast<const void*>(f32_) : f64_; }
   void add(std::int64_t i, double value) {
     if (f32_ != nullptr) {
       f32_[i] = static_cast<float>(static_cast<double>(f32_[i]) + value);

@@ -19,8 +19,8 @@ struct ConvOptions {
 // Shapes, all f32 or all f64: x [N, C, L] or [N, C, H, W] in either layout, weight
 // [M, C/groups, K] or [M, C/groups, KH, KW] always channels first (PyTorch's order), bias [M] or
 // undefined, y and dy as conv_output_shape says, in x's layout. f32 runs through oneDNN, f64
-// through plain loops. Errors: ShapeError naming the operator, before anything is written. N = 0 is
-// allowed.
+// through plain loops. Errors, before anything is written: ShapeError naming the operator,
+// UsageError for an output that overlaps another tensor. N = 0 is allowed.
 
 /// [N, M, OL] or [N, M, OH, OW] with O = (I + 2·padding − dilation·(K − 1) − 1) / stride + 1.
 /// Throws ShapeError where x, weight and options do not fit each other or the result would be

@@ -6,8 +6,9 @@
 namespace evenkeel::ops {
 
 // Shapes, all f32 or all f64: x [N, K], weight [M, K] (PyTorch's order), bias [M] or undefined,
-// y and dy [N, M]. f32 runs through oneDNN, f64 through plain loops. Errors: ShapeError, before
-// anything is written. N = 0 is allowed.
+// y and dy [N, M]. f32 runs through oneDNN, f64 through plain loops. Errors, before
+// anything is written: ShapeError, and UsageError for an output that overlaps another tensor. N = 0
+// is allowed.
 
 /// Overwrites y.
 void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y);

@@ -15,10 +15,11 @@ namespace evenkeel::ops {
 /// before anything is written. The same bits for any number of threads.
 double softmax_cross_entropy(const Tensor& logits, std::span<const std::int32_t> labels,
                              double smoothing, Tensor* dlogits);
-/// Overwrites p with softmax(logits) along the last dimension of [N, K].
+/// Overwrites p with softmax(logits) along the last dimension of [N, K]. p may be logits.
 void softmax(const Tensor& logits, Tensor& p);
 
-/// Mean over all elements of (y − target)²; overwrites dy where it is given.
+/// Mean over all elements of (y − target)²; overwrites dy where it is given, which may be y or
+/// target.
 double mean_squared_error(const Tensor& y, const Tensor& target, Tensor* dy);
 
 }  // namespace evenkeel::ops

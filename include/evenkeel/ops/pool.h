@@ -21,8 +21,8 @@ struct PoolOptions {
 
 // x [N, C, L] or [N, C, H, W], f32 or f64, either layout; y in x's layout. Both types run through
 // the same vectorized loops: pooling is bound by memory, and oneDNN's maximum would lose NaN.
-// Results have the same bits for any number of threads. Errors: ShapeError before anything is
-// written. N = 0 is allowed.
+// Results have the same bits for any number of threads. Errors, before anything is
+// written: ShapeError, and UsageError for an output that overlaps an input. N = 0 is allowed.
 
 /// O = (I + 2·padding − K) / stride + 1, rounded down. Throws ShapeError where the kernel does not
 /// fit or the padding exceeds half the kernel (a window of padding alone has no maximum).

@@ -14,6 +14,16 @@
 
 namespace evenkeel::train {
 
+/// What a resumed run found.
+struct ResumePoint {
+  std::string checkpoint;    ///< file name; empty where the run had none yet
+  std::int64_t damaged = 0;  ///< newer checkpoints that were passed over
+  std::int64_t step = 0;     ///< taken so far
+  std::int64_t epoch = 0;    ///< from 1: the one that goes on or comes next
+  std::int64_t batch = 0;    ///< of that epoch: taken so far
+  bool finished = false;     ///< nothing is left to train
+};
+
 /// Known before the first step.
 struct RunInfo {
   Settings settings;  ///< resolved
@@ -24,7 +34,7 @@ struct RunInfo {
   std::int64_t parameters = 0;
   int fused_layers = 0;
   std::int64_t steps_per_epoch = 0, total_steps = 0;
-  std::optional<std::int64_t> resumed_at;  ///< the step after which a resumed run goes on
+  std::optional<ResumePoint> resumed;  ///< of a resumed run
 };
 
 /// After every step; loss and accuracy are means over the epoch so far.

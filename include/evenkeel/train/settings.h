@@ -26,6 +26,7 @@ struct Settings {
 
   std::int64_t epochs = 5;
   std::int64_t batch_size = 64;
+  std::int64_t accumulate = 1;  ///< parts of a batch that go through the network one by one
   std::optional<double> lr;  ///< the peak of the schedule
   std::string optimizer = "sgd";
   double sgd_momentum = 0.9;
@@ -57,6 +58,7 @@ struct Settings {
   bool replace = false;
   bool resume = false;
   std::int64_t checkpoint_every = 1;  ///< epochs; 0: only when interrupted
+  std::int64_t checkpoint_steps = 0;  ///< steps between further checkpoints; 0: none
   std::int64_t eval_every = 0;        ///< steps; 0: off
 };
 

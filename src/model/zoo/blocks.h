@@ -4,8 +4,8 @@
 #include <optional>
 
 #include <evenkeel/model/network.h>
+#include <evenkeel/model/norm_kinds.h>
 #include <evenkeel/nn/layers/activation.h>
-#include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/conv.h>
 #include <evenkeel/nn/layers/sequential.h>
 
@@ -30,7 +30,12 @@ class Blocks {
                   ops::ActivationKind activation) const;
   /// A convolution with ReLU.
   void add_conv(nn::Sequential& net, std::int64_t in, std::int64_t out, std::int64_t kernel,
-                std::int64_t stride = 1) const;
+                std::int64_t stride = 1, std::int64_t groups = 1) const;
+  /// The other order, of networks whose blocks begin with the normalization: norm, ReLU (or, placed
+  /// after: ReLU, norm). The convolution that follows is add_plain_conv().
+  void add_preactivation(nn::Sequential& net, std::int64_t channels) const;
+  void add_plain_conv(nn::Sequential& net, std::int64_t in, std::int64_t out, std::int64_t kernel,
+                      std::int64_t stride = 1) const;
   /// A convolution whose activation comes after the sum of a residual block: end_residual() appends
   /// what follows that.
   void add_last_conv(nn::Sequential& net, std::int64_t in, std::int64_t out, std::int64_t kernel,
@@ -40,15 +45,18 @@ class Blocks {
   void add_dropout(nn::Sequential& net) const;
 
  private:
-  bool before() const { return batch_ && options_.placement == Placement::before; }
-  bool after() const { return batch_ && options_.placement == Placement::after; }
-  bool at_input() const { return batch_ && options_.placement == Placement::input; }
-  nn::Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel,
-                  std::int64_t stride) const;
+  bool before() const { return placed(Placement::before); }
+  bool after() const { return placed(Placement::after); }
+  bool at_input() const { return placed(Placement::input); }
+  bool placed(Placement placement) const {
+    return !norm_.none() && options_.placement == placement;
+  }
+  void add_norm(nn::Sequential& net, std::int64_t features, bool spatial) const;
+  nn::Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
+                  std::int64_t groups, bool bias) const;
 
   const NetworkOptions& options_;
-  bool batch_;
-  nn::BatchNormOptions norm_;
+  NormChoice norm_;
 };
 
 }  // namespace evenkeel::model

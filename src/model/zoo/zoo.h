@@ -1,6 +1,7 @@
 // The named networks: one row and one file per family.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -17,10 +18,18 @@ enum class Init : std::uint8_t {
   xavier            ///< Glorot and Bengio 2010, for sigmoid
 };
 
+/// The values of the linear maps without their biases, which every choice of options has.
+struct Weights {
+  std::uint64_t fixed;
+  std::uint64_t per_input;  ///< per channel where the network is spatial, else per value
+  std::uint64_t per_class;
+};
+
 struct ZooRow {
   NetworkInfo info;
   bool has_dropout;
   Init init;
+  Weights weights;
   /// `options.input` is [C, H, W] where info.spatial.
   nn::Sequential (*build)(const NetworkOptions& options);
 };
@@ -32,6 +41,10 @@ nn::Sequential build_paper_mlp(const NetworkOptions& options);
 nn::Sequential build_convnet(const NetworkOptions& options);
 nn::Sequential build_resnet20(const NetworkOptions& options);
 nn::Sequential build_resnet50(const NetworkOptions& options);
+nn::Sequential build_preact_resnet20(const NetworkOptions& options);
+nn::Sequential build_inception_small(const NetworkOptions& options);
+nn::Sequential build_densenet_small(const NetworkOptions& options);
+nn::Sequential build_mobilenet_small(const NetworkOptions& options);
 
 /// Networks from a layer list.
 nn::Sequential build_layers(const std::vector<LayerSpec>& layers);

@@ -41,10 +41,11 @@ Tensor Activation::forward(const Tensor& x) {
 
 Tensor Activation::backward(const Tensor& dy) {
   if (absorbed_) return dy;
-  const Tensor y = saved_.pop(*this);
+  const Tensor y = saved_.top(*this);
   const Tensor gradient = expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout());
   Tensor dx = Tensor::like(y);
   ops::activation_backward(kind_, y, gradient, dx, slope_);
+  saved_.pop();
   return dx;
 }
 

@@ -1,22 +1,14 @@
-#include <evenkeel/core/memory.h>
-#include <evenkeel/nn/layers/batch_norm.h>
-
+// What a batch norm layer is: its options, state and mode. batch_norm_run.cpp has forward and
+// backward, batch_norm_row.cpp its place in the layer table.
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "nn/layers/checks.h"
-#include "nn/layers/rows.h"
+#include <evenkeel/nn/layers/batch_norm.h>
 
 namespace evenkeel::nn {
 namespace {
-
-/// Memory from the caching allocator, as the bytes that the operators ask for.
-struct Bytes {
-  std::shared_ptr<std::byte> owner;
-  std::span<std::byte> span;
-
-  explicit Bytes(std::size_t size) : owner(allocate(size)), span(owner.get(), size) {}
-};
 
 void check_momentum(const std::optional<double>& momentum, const char* name) {
   if (momentum && !(*momentum >= 0 && *momentum <= 1)) {
@@ -32,7 +24,34 @@ BatchNormOptions settled(BatchNormOptions options) {
   }
   if (options.decay) options.momentum = 1 - *options.decay;
   options.decay.reset();
+  if (!(options.eps >= 0) || !std::isfinite(options.eps)) {
+    fail<UsageError>("[BatchNorm] expected eps of 0 or more, got {}; 1e-5 is usual", options.eps);
+  }
+  expect_at_least("BatchNorm", "ghost_size", options.ghost_size, 0);
+  if (options.small_batch == SmallBatch::running_stats && !options.track_running_stats) {
+    fail<UsageError>(
+        "[BatchNorm] small_batch = running_stats needs running statistics; switch "
+        "track_running_stats on, or leave small_batch at error");
+  }
   return options;
+}
+
+void check_renorm(const RenormOptions& options, bool tracked) {
+  if (!(options.r_max >= 1) || !std::isfinite(options.r_max)) {
+    fail<UsageError>("[BatchRenorm] expected r_max of 1 or more, got {}; 3 is usual",
+                     options.r_max);
+  }
+  if (!(options.d_max >= 0) || !std::isfinite(options.d_max)) {
+    fail<UsageError>("[BatchRenorm] expected d_max of 0 or more, got {}; 5 is usual",
+                     options.d_max);
+  }
+  expect_at_least("BatchRenorm", "ramp_begin", options.ramp_begin, 0);
+  expect_at_least("BatchRenorm", "ramp_end", options.ramp_end, options.ramp_begin);
+  if (!tracked) {
+    fail<UsageError>(
+        "[BatchRenorm] expected running statistics, which r and d are made from; switch "
+        "track_running_stats on, or use BatchNorm");
+  }
 }
 
 std::string_view name_of(norm::Activation activation) {
@@ -47,16 +66,42 @@ std::string_view name_of(norm::Activation activation) {
   return "LeakyReLU";
 }
 
+bool holds_statistics(Freeze freeze) {
+  return freeze == Freeze::statistics || freeze == Freeze::all;
+}
+bool holds_affine(Freeze freeze) { return freeze == Freeze::affine || freeze == Freeze::all; }
+
 }  // namespace
 
-BatchNorm::BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options)
-    : channels_(channels), min_rank_(min_rank), max_rank_(max_rank), settings_(settled(options)) {
+std::string_view name_of(Freeze freeze) {
+  switch (freeze) {
+    case Freeze::none:
+      return "none";
+    case Freeze::statistics:
+      return "statistics";
+    case Freeze::affine:
+      return "affine";
+    case Freeze::all:
+      break;
+  }
+  return "all";
+}
+
+std::string_view name_of(SmallBatch policy) {
+  return policy == SmallBatch::error ? "error" : "running_stats";
+}
+
+BatchNorm::BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options,
+                     std::optional<RenormOptions> renorm)
+    : channels_(channels),
+      min_rank_(min_rank),
+      max_rank_(max_rank),
+      settings_(settled(options)),
+      renorm_(renorm) {
   if (channels < 1) {
     fail<UsageError>("[BatchNorm] expected at least one channel, got {}", channels);
   }
-  if (!(settings_.eps >= 0) || !std::isfinite(settings_.eps)) {
-    fail<UsageError>("[BatchNorm] expected eps of 0 or more, got {}; 1e-5 is usual", settings_.eps);
-  }
+  if (renorm_) check_renorm(*renorm_, settings_.track_running_stats);
   if (settings_.affine) {
     weight_ = register_parameter("weight", {channels}, ParameterKind::norm_scale);
     bias_ = register_parameter("bias", {channels}, ParameterKind::norm_shift);
@@ -67,6 +112,8 @@ BatchNorm::BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNor
     var_ = register_buffer("running_var", Tensor::full({channels}, 1, DType::f64));
     batches_ = register_buffer("num_batches_tracked", Tensor::zeros(Shape{}, DType::i64));
   }
+  check_freezable(settings_.freeze, "BatchNorm");
+  hold(settings_.freeze);
 }
 
 Options BatchNorm::options() const {
@@ -79,6 +126,19 @@ Options BatchNorm::options() const {
     result.set("momentum", *settings_.momentum);
   } else {
     result.set("cumulative", true);
+  }
+  if (settings_.ghost_size > 0) result.set("ghost_size", settings_.ghost_size);
+  if (settings_.small_batch != SmallBatch::error) {
+    result.set("small_batch", std::string(nn::name_of(settings_.small_batch)));
+  }
+  if (settings_.freeze != Freeze::none) {
+    result.set("freeze", std::string(nn::name_of(settings_.freeze)));
+  }
+  if (renorm_) {
+    result.set("r_max", renorm_->r_max);
+    result.set("d_max", renorm_->d_max);
+    result.set("ramp_begin", renorm_->ramp_begin);
+    result.set("ramp_end", renorm_->ramp_end);
   }
   return result;
 }
@@ -103,25 +163,39 @@ void BatchNorm::set_momentum(std::optional<double> momentum) {
   settings_.momentum = momentum;
 }
 
-void BatchNorm::freeze(bool affine_too) {
-  if (!settings_.track_running_stats) {
-    fail<UsageError>("[{}] there are no running statistics to freeze", label());
+void BatchNorm::expect_freezable(Freeze what) const { check_freezable(what, label()); }
+
+void BatchNorm::check_freezable(Freeze what, const std::string& name) const {
+  if (what == Freeze::all && (settings_.affine || settings_.track_running_stats)) return;
+  if (holds_statistics(what) && !settings_.track_running_stats) {
+    fail<UsageError>("[{}] there are no running statistics to freeze", name);
   }
-  frozen_ = true;
-  if (affine_too && settings_.affine) {
-    parameter(weight_).trainable = false;
-    parameter(bias_).trainable = false;
-    affine_frozen_ = true;
+  if (holds_affine(what) && !settings_.affine) {
+    fail<UsageError>("[{}] there are no gamma and beta to freeze", name);
   }
 }
 
-void BatchNorm::unfreeze() {
-  frozen_ = false;
-  if (affine_frozen_) {
-    parameter(weight_).trainable = true;
-    parameter(bias_).trainable = true;
-    affine_frozen_ = false;
-  }
+void BatchNorm::freeze(Freeze what) {
+  expect_freezable(what);
+  hold(what);
+}
+
+void BatchNorm::hold(Freeze what) {
+  settings_.freeze = what;
+  const bool affine_too = holds_affine(what) && settings_.affine;
+  if (affine_too == affine_frozen_) return;
+  parameter(weight_).trainable = !affine_too;
+  parameter(bias_).trainable = !affine_too;
+  affine_frozen_ = affine_too;
+}
+
+bool BatchNorm::statistics_held() const {
+  return holds_statistics(settings_.freeze) && settings_.track_running_stats;
+}
+
+std::int64_t BatchNorm::least_samples() const {
+  const bool asked = !statistics_held() && settings_.small_batch == SmallBatch::error;
+  return asked ? std::max<std::int64_t>(settings_.ghost_size, 1) : 1;
 }
 
 void BatchNorm::fuse_activation(norm::Activation activation, double slope) {
@@ -139,13 +213,23 @@ std::string BatchNorm::fusion_note() const {
   return note.empty() ? note : "with " + note;
 }
 
+std::string BatchNorm::mode_note() const {
+  std::string note;
+  const auto add = [&note](const std::string& part) { note += (note.empty() ? "" : ", ") + part; };
+  if (settings_.ghost_size > 0) add(fmt::format("virtual batches of {}", settings_.ghost_size));
+  if (statistics_held()) add("running statistics fixed");
+  if (holds_affine(settings_.freeze) && settings_.affine) add("gamma and beta fixed");
+  return note;
+}
+
 void BatchNorm::check(const Shape& input) const {
   if (input.rank() < min_rank_ || input.rank() > max_rank_) {
     const char* wanted = min_rank_ == 2   ? "[N, C] or [N, C, L]"
                          : min_rank_ == 4 ? "[N, C, H, W]"
                                           : "[N, C, D, H, W]";
-    fail<ShapeError>("[{}] expected {}, got {}; BatchNorm1d, 2d and 3d differ in this", label(),
-                     wanted, input.str());
+    const std::string_view kind = renorm_ ? "BatchRenorm" : "BatchNorm";
+    fail<ShapeError>("[{}] expected {}, got {}; {}1d, 2d and 3d differ in this", label(), wanted,
+                     input.str(), kind);
   }
   if (input[1] != channels_) {
     fail<ShapeError>("[{}] expected {} channels in dimension 1, got {}; build it for {}", label(),
@@ -164,143 +248,15 @@ norm::Affine BatchNorm::affine() const {
           norm::ConstVectorView(parameter(bias_).value)};
 }
 
-norm::Epilogue BatchNorm::epilogue(const Tensor& addend) const {
-  norm::Epilogue result{activation_, slope_, std::nullopt};
-  if (addend.defined()) result.add = norm::view(addend);
-  return result;
-}
-
-Tensor BatchNorm::forward(const Tensor& x) {
-  // Whatever happens, the addend is of this call alone.
-  const Tensor addend = std::exchange(addend_, {}).to(x.layout());
-  check(x.shape());
-  if (settings_.affine) expect_dtype(*this, x, parameter(weight_));
-  const bool batch = training_ ? !frozen_ : !settings_.track_running_stats;
-  if (batch && x.numel() == channels_) {
-    fail<ShapeError>(
-        "[{}] expected more than one value per channel when training, got input {}; use eval(), a "
-        "larger batch, or drop_last",
-        label(), x.shape().str());
-  }
-  return batch ? forward_batch(x, addend) : forward_running(x, addend);
-}
-
-Tensor BatchNorm::forward_batch(const Tensor& x, const Tensor& addend) {
-  const norm::ConstChannelView in = norm::view(x);
-  const norm::Epilogue after = epilogue(addend);
-  Bytes memory(norm::state_size(in, after));
-  const Bytes workspace(norm::workspace_size(in));
-  norm::BatchNormState state = norm::bind_state(memory.span, in, after);
-  Tensor y = Tensor::like(x);
-  const bool update = settings_.track_running_stats && training_;
+norm::RunningStats BatchNorm::running_stats() {
   norm::RunningStats running;
-  if (update) {
-    running.mean = buffer(mean_).span<double>();
-    running.var = buffer(var_).span<double>();
-    running.batches = buffer(batches_).data<std::int64_t>();
-    running.momentum = settings_.momentum;
-    running.unbiased = settings_.unbiased;
-    running.refuse_non_finite = settings_.guard;
-  }
-  const bool folded = norm::forward_train(in, affine(), settings_.eps, update ? &running : nullptr,
-                                          after, norm::view(y), state, workspace.span);
-  if (!folded) ++refused_;
-  if (recording()) {
-    saved_.push({x, memory.owner, memory.span.size(), true, after.add.has_value(), activation_});
-  }
-  return y;
-}
-
-Tensor BatchNorm::forward_running(const Tensor& x, const Tensor& addend) {
-  const norm::ConstChannelView in = norm::view(x);
-  const norm::Epilogue after = epilogue(addend);
-  const Bytes workspace(norm::workspace_size(in));
-  const auto mean = std::as_const(*this).buffer(mean_).span<double>();
-  const auto var = std::as_const(*this).buffer(var_).span<double>();
-  Tensor y = Tensor::like(x);
-  if (!recording()) {
-    norm::forward_infer(in, affine(), settings_.eps, mean, var, after, norm::view(y), nullptr,
-                        workspace.span);
-    return y;
-  }
-  Bytes memory(norm::state_size(in, after));
-  norm::BatchNormState state = norm::bind_state(memory.span, in, after);
-  norm::forward_infer(in, affine(), settings_.eps, mean, var, after, norm::view(y), &state,
-                      workspace.span);
-  saved_.push({x, memory.owner, memory.span.size(), false, after.add.has_value(), activation_});
-  return y;
-}
-
-Tensor BatchNorm::backward(const Tensor& dy) {
-  const Saved saved = saved_.pop(*this);
-  const Tensor& x = saved.x;
-  const Tensor gradient = expect_gradient(*this, dy, x.shape(), x.dtype(), x.layout());
-  const norm::ConstChannelView in = norm::view(x);
-  const norm::Epilogue after{saved.activation, slope_, std::nullopt};
-  const Bytes workspace(norm::workspace_size(in));
-  const norm::BatchNormState state =
-      norm::bind_state({saved.memory.get(), saved.bytes}, in, after);
-  Tensor dx = Tensor::like(x);
-  std::optional<norm::ChannelView> dadd;
-  if (saved.added) {
-    addend_gradient_ = Tensor::like(x);
-    dadd = norm::view(addend_gradient_);
-  }
-  norm::VectorView dgamma, dbeta;
-  if (settings_.affine) {
-    dgamma = norm::VectorView(parameter(weight_).grad);
-    dbeta = norm::VectorView(parameter(bias_).grad);
-  }
-  const auto run = saved.batch_statistics ? norm::backward_train : norm::backward_infer;
-  run(in, norm::view(gradient), affine(), state, after, norm::view(dx), dgamma, dbeta, dadd,
-      workspace.span);
-  return dx;
-}
-
-namespace {
-
-template <class Layer>
-LayerRow row_of(std::string name, std::string shape, std::vector<Shape> inputs) {
-  LayerRow row;
-  row.name = std::move(name);
-  row.help = "batch normalization of " + shape +
-             ": num_features, eps, momentum or decay or cumulative, affine, track_running_stats, "
-             "unbiased";
-  row.make = [label = row.name](const Options& options) -> std::unique_ptr<Module> {
-    BatchNormOptions settings;
-    settings.eps = options.get("eps", settings.eps);
-    settings.momentum = options.get("momentum", *settings.momentum);
-    if (options.get("cumulative", false)) settings.momentum.reset();
-    if (options.contains("decay")) settings.decay = options.get("decay", 0.9);
-    settings.affine = options.get("affine", true);
-    settings.track_running_stats = options.get("track_running_stats", true);
-    settings.unbiased = options.get("unbiased", true);
-    return std::make_unique<Layer>(options.require_int("num_features", label), settings);
-  };
-  const std::vector<Options> variants{{},
-                                      {{"momentum", 0.3}, {"eps", 1e-3}},
-                                      {{"cumulative", true}, {"unbiased", false}},
-                                      {{"affine", false}},
-                                      {{"track_running_stats", false}}};
-  for (const Shape& input : inputs) {
-    for (Options variant : variants) {
-      variant.set("num_features", input[1]);
-      row.samples.push_back({variant, input});
-    }
-  }
-  return row;
-}
-
-}  // namespace
-
-LayerRow batch_norm1d_row() {
-  return row_of<BatchNorm1d>("BatchNorm1d", "[N, C] or [N, C, L]", {{5, 3}, {3, 2, 4}});
-}
-LayerRow batch_norm2d_row() {
-  return row_of<BatchNorm2d>("BatchNorm2d", "[N, C, H, W]", {{2, 3, 3, 2}});
-}
-LayerRow batch_norm3d_row() {
-  return row_of<BatchNorm3d>("BatchNorm3d", "[N, C, D, H, W]", {{2, 3, 2, 1, 3}});
+  running.mean = buffer(mean_).span<double>();
+  running.var = buffer(var_).span<double>();
+  running.batches = buffer(batches_).data<std::int64_t>();
+  running.momentum = settings_.momentum;
+  running.unbiased = settings_.unbiased;
+  running.refuse_non_finite = settings_.guard;
+  return running;
 }
 
 }  // namespace evenkeel::nn

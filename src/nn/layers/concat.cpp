@@ -22,7 +22,7 @@ std::vector<Shape> Concat::child_inputs(const Shape& input) const {
   return std::vector<Shape>(size(), input);
 }
 
-Tensor Concat::forward(const Tensor& x) {
+Tensor Concat::run_forward(const Tensor& x) {
   const Shape shape = output_shape(x.shape());
   std::vector<Tensor> parts;
   std::vector<Shape> shapes;
@@ -31,19 +31,27 @@ Tensor Concat::forward(const Tensor& x) {
     shapes.push_back(parts.back().shape());
   }
   Tensor y = concat(shape, std::move(parts));
-  if (recording()) saved_.push(std::move(shapes));
+  if (recording()) saved_.push({std::move(shapes), y.dtype()});
   return y;
 }
 
-Tensor Concat::backward(const Tensor& dy) {
-  const std::vector<Shape> shapes = saved_.pop(*this);
+void Concat::expect_forward() {
+  Module::expect_forward();
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (child(i).needs_backward()) child(i).expect_forward();
+  }
+}
+
+Tensor Concat::run_backward(const Tensor& dy) {
+  const auto& [shapes, dtype] = saved_.top(*this);
   const Tensor gradient = expect_gradient(
-      *this, dy, concat_shape(*this, "branches that give", shapes), dy.dtype(), dy.layout());
+      *this, dy, concat_shape(*this, "branches that give", shapes), dtype, dy.layout());
   std::vector<Tensor> parts = split(gradient, shapes);
   Tensor dx;
   for (std::size_t i = size(); i-- > 0;) {
     if (child(i).needs_backward()) dx = sum_of_gradients(dx, child(i).backward(parts[i]));
   }
+  saved_.pop();
   return needs_input_gradient() ? dx : Tensor();
 }
 

@@ -1,8 +1,10 @@
 #include <cmath>
+#include <optional>
 
 #include "nn/layers/checks.h"
 #include "nn/layers/pair_options.h"
 #include "nn/layers/rows.h"
+#include "nn/layers/weight_standardization.h"
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/conv.h>
 
@@ -30,13 +32,16 @@ ops::ConvOptions geometry_of(const Conv2dOptions& options) {
 }  // namespace
 
 Convolution::Convolution(int spatial_rank, std::int64_t in_channels, std::int64_t out_channels,
-                         Pair kernel, const ops::ConvOptions& geometry, bool bias)
+                         Pair kernel, const ops::ConvOptions& geometry, bool bias,
+                         bool weight_standardization, double weight_eps)
     : spatial_rank_(spatial_rank),
       in_(in_channels),
       out_(out_channels),
       kernel_(kernel),
       geometry_(geometry),
-      bias_(bias) {
+      bias_(bias),
+      weight_standardization_(weight_standardization),
+      weight_eps_(weight_eps) {
   check_options();
   const std::int64_t depth = in_ / geometry_.groups;
   register_parameter("weight",
@@ -63,6 +68,17 @@ void Convolution::check_options() const {
     fail<UsageError>("[{}] expected groups that divide both {} and {} channels, got {}", name, in_,
                      out_, geometry_.groups);
   }
+  if (!weight_standardization_) return;
+  if (!(weight_eps_ >= 0) || !std::isfinite(weight_eps_)) {
+    fail<UsageError>("[{}] expected weight_eps of 0 or more, got {}; 1e-5 is usual", name,
+                     weight_eps_);
+  }
+  if (in_ / geometry_.groups * kernel_.height * kernel_.width == 1) {
+    fail<UsageError>(
+        "[{}] expected more than one weight per output channel to standardize, got {} channels in "
+        "{} groups and a kernel of 1; leave weight_standardization out",
+        name, in_, geometry_.groups);
+  }
 }
 
 Options Convolution::options() const {
@@ -74,6 +90,10 @@ Options Convolution::options() const {
   result.set("dilation", pair_value(spatial_rank_, pair_of(geometry_.dilation)));
   result.set("groups", geometry_.groups);
   result.set("bias", bias_);
+  if (weight_standardization_) {
+    result.set("weight_standardization", true);
+    result.set("weight_eps", weight_eps_);
+  }
   return result;
 }
 
@@ -101,25 +121,40 @@ Shape Convolution::output_shape(const Shape& input) const {
   return result;
 }
 
+Tensor Convolution::effective_weight() const {
+  const Tensor& weight = parameter(0).value;
+  return weight_standardization_ ? StandardizedWeight(weight, weight_eps_).value() : weight;
+}
+
 Tensor Convolution::forward(const Tensor& x) {
   const Shape shape = output_shape(x.shape());
   expect_dtype(*this, x, weight());
   Tensor y = Tensor::empty(shape, x.dtype(), x.layout());
   const Tensor none;
-  ops::conv_forward(x, weight().value, bias_ ? bias().value : none, geometry_, y);
+  ops::conv_forward(x, effective_weight(), bias_ ? bias().value : none, geometry_, y);
   if (recording()) saved_.push(x);
   return y;
 }
 
 Tensor Convolution::backward(const Tensor& dy) {
-  const Tensor x = saved_.pop(*this);
+  const Tensor x = saved_.top(*this);
   const Tensor gradient =
       expect_gradient(*this, dy, output_shape(x.shape()), x.dtype(), x.layout());
+  std::optional<StandardizedWeight> standard;
+  Tensor dweight = weight().grad;  // the same memory
+  if (weight_standardization_) {
+    standard.emplace(weight().value, weight_eps_);
+    dweight = Tensor::zeros(dweight.shape(), dweight.dtype());
+  }
+  Tensor dx;
+  if (needs_input_gradient()) {
+    dx = Tensor::like(x);
+    ops::conv_backward_data(gradient, standard ? standard->value() : weight().value, geometry_, dx);
+  }
   Tensor none;
-  ops::conv_backward_weight(x, gradient, geometry_, weight().grad, bias_ ? bias().grad : none);
-  if (!needs_input_gradient()) return {};
-  Tensor dx = Tensor::like(x);
-  ops::conv_backward_data(gradient, weight().value, geometry_, dx);
+  ops::conv_backward_weight(x, gradient, geometry_, dweight, bias_ ? bias().grad : none);
+  if (standard) standard->accumulate(dweight, weight().grad);
+  saved_.pop();
   return dx;
 }
 
@@ -133,11 +168,12 @@ void Convolution::reset_parameters(Random& random) {
 Conv1d::Conv1d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel_size,
                Conv1dOptions options)
     : Cloneable(1, in_channels, out_channels, Pair(kernel_size, 1), geometry_of(options),
-                options.bias) {}
+                options.bias, options.weight_standardization, options.weight_eps) {}
 
 Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, Pair kernel_size,
                Conv2dOptions options)
-    : Cloneable(2, in_channels, out_channels, kernel_size, geometry_of(options), options.bias) {}
+    : Cloneable(2, in_channels, out_channels, kernel_size, geometry_of(options), options.bias,
+                options.weight_standardization, options.weight_eps) {}
 
 LayerRow conv1d_row() {
   const std::int64_t one = 1;
@@ -146,7 +182,7 @@ LayerRow conv1d_row() {
   const std::int64_t four = 4;
   return {"Conv1d",
           "convolution over [N, C, L]: in_channels, out_channels, kernel_size, stride, padding, "
-          "dilation, groups, bias",
+          "dilation, groups, bias, weight_standardization, weight_eps",
           [](const Options& options) -> std::unique_ptr<Module> {
             const std::int64_t in = options.require_int("in_channels", "Conv1d");
             const std::int64_t out = options.require_int("out_channels", "Conv1d");
@@ -157,6 +193,9 @@ LayerRow conv1d_row() {
             rest.dilation = options.get("dilation", rest.dilation);
             rest.groups = options.get("groups", rest.groups);
             rest.bias = options.get("bias", rest.bias);
+            rest.weight_standardization =
+                options.get("weight_standardization", rest.weight_standardization);
+            rest.weight_eps = options.get("weight_eps", rest.weight_eps);
             return std::make_unique<Conv1d>(in, out, kernel, rest);
           },
           {{{{"in_channels", two}, {"out_channels", three}, {"kernel_size", three}}, {2, 2, 6}},
@@ -168,7 +207,13 @@ LayerRow conv1d_row() {
              {"dilation", two},
              {"groups", two},
              {"bias", false}},
-            {2, 4, 7}}}};
+            {2, 4, 7}},
+           {{{"in_channels", four},
+             {"out_channels", two},
+             {"kernel_size", three},
+             {"groups", two},
+             {"weight_standardization", true}},
+            {2, 4, 5}}}};
 }
 
 LayerRow conv2d_row() {
@@ -178,7 +223,7 @@ LayerRow conv2d_row() {
   const auto pair = [](std::int64_t h, std::int64_t w) { return std::vector<std::int64_t>{h, w}; };
   return {"Conv2d",
           "convolution over [N, C, H, W]: in_channels, out_channels, kernel_size, stride, padding, "
-          "dilation, groups, bias",
+          "dilation, groups, bias, weight_standardization, weight_eps",
           [](const Options& options) -> std::unique_ptr<Module> {
             const std::int64_t in = options.require_int("in_channels", "Conv2d");
             const std::int64_t out = options.require_int("out_channels", "Conv2d");
@@ -189,6 +234,9 @@ LayerRow conv2d_row() {
             rest.dilation = get_pair(options, "dilation", rest.dilation, "Conv2d");
             rest.groups = options.get("groups", rest.groups);
             rest.bias = options.get("bias", rest.bias);
+            rest.weight_standardization =
+                options.get("weight_standardization", rest.weight_standardization);
+            rest.weight_eps = options.get("weight_eps", rest.weight_eps);
             return std::make_unique<Conv2d>(in, out, kernel, rest);
           },
           {{{{"in_channels", two}, {"out_channels", three}, {"kernel_size", three}}, {2, 2, 4, 5}},
@@ -200,7 +248,14 @@ LayerRow conv2d_row() {
              {"dilation", pair(1, 2)},
              {"groups", two},
              {"bias", false}},
-            {2, 4, 5, 4}}}};
+            {2, 4, 5, 4}},
+           {{{"in_channels", two},
+             {"out_channels", three},
+             {"kernel_size", pair(3, 2)},
+             {"padding", pair(1, 0)},
+             {"weight_standardization", true},
+             {"weight_eps", 1e-3}},
+            {2, 2, 4, 3}}}};
 }
 
 }  // namespace evenkeel::nn

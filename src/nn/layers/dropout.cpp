@@ -1,6 +1,5 @@
-#include <bit>
-
 #include "nn/layers/checks.h"
+#include "nn/layers/random_state.h"
 #include "nn/layers/rows.h"
 #include <evenkeel/nn/layers/dropout.h>
 #include <evenkeel/ops/elementwise.h>
@@ -10,20 +9,6 @@ namespace {
 
 constexpr std::uint64_t kStream = 0x44726f706f7574;  // of a layer that was not initialized
 
-void store(const Random& random, Tensor& state) {
-  const auto values = state.span<std::int64_t>();
-  values[0] = std::bit_cast<std::int64_t>(random.seed());
-  values[1] = std::bit_cast<std::int64_t>(random.stream());
-  values[2] = std::bit_cast<std::int64_t>(random.position());
-}
-
-Random load(const Tensor& state) {
-  const auto values = state.span<std::int64_t>();
-  Random random(std::bit_cast<std::uint64_t>(values[0]), std::bit_cast<std::uint64_t>(values[1]));
-  random.set_position(std::bit_cast<std::uint64_t>(values[2]));
-  return random;
-}
-
 }  // namespace
 
 Dropout::Dropout(double p) : p_(p) {
@@ -31,7 +16,7 @@ Dropout::Dropout(double p) : p_(p) {
     fail<UsageError>("[Dropout] expected 0 <= p < 1, got {}; p is the share set to zero", p);
   }
   Tensor state = Tensor::zeros({3}, DType::i64);
-  store(Random(0, kStream), state);
+  store_random(Random(0, kStream), state);
   register_buffer("random_state", std::move(state), /*exported=*/false);
 }
 
@@ -39,26 +24,29 @@ Tensor Dropout::forward(const Tensor& x) {
   Saved saved{x.shape(), x.dtype(), x.layout(), {}};
   Tensor y = x;
   if (training() && p_ > 0) {
-    Random random = load(buffer(0));
+    Random random = load_random(buffer(0));
     saved.mask = Tensor::empty(x.shape(), DType::u8, x.layout());
     y = Tensor::like(x);
     ops::dropout_forward(x, p_, random, saved.mask, y);
-    store(random, buffer(0));
+    if (recording()) saved_.make_room();
+    store_random(random, buffer(0));
   }
   if (recording()) saved_.push(std::move(saved));
   return y;
 }
 
 Tensor Dropout::backward(const Tensor& dy) {
-  const Saved saved = saved_.pop(*this);
-  const Tensor gradient = expect_gradient(*this, dy, saved.shape, saved.dtype, saved.layout);
-  if (!saved.mask.defined()) return gradient;
-  Tensor dx = Tensor::like(gradient);
-  ops::dropout_backward(gradient, saved.mask, p_, dx);
+  const Saved& saved = saved_.top(*this);
+  Tensor dx = expect_gradient(*this, dy, saved.shape, saved.dtype, saved.layout);
+  if (saved.mask.defined()) {
+    const Tensor gradient = std::exchange(dx, Tensor::like(dx));
+    ops::dropout_backward(gradient, saved.mask, p_, dx);
+  }
+  saved_.pop();
   return dx;
 }
 
-void Dropout::reset_parameters(Random& random) { store(random.fork(kStream), buffer(0)); }
+void Dropout::reset_parameters(Random& random) { store_random(random.fork(kStream), buffer(0)); }
 
 LayerRow dropout_row() {
   return {"Dropout",

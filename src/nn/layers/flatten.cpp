@@ -19,10 +19,13 @@ Tensor Flatten::forward(const Tensor& x) {
 }
 
 Tensor Flatten::backward(const Tensor& dy) {
-  const Saved saved = saved_.pop(*this);
-  return expect_gradient(*this, dy, output_shape(saved.input), saved.dtype, Layout::channels_first)
-      .reshape(saved.input)
-      .to(saved.layout);
+  const Saved& saved = saved_.top(*this);
+  Tensor dx =
+      expect_gradient(*this, dy, output_shape(saved.input), saved.dtype, Layout::channels_first)
+          .reshape(saved.input)
+          .to(saved.layout);
+  saved_.pop();
+  return dx;
 }
 
 LayerRow flatten_row() {

@@ -127,7 +127,7 @@ std::vector<Shape> Graph::child_inputs(const Shape& input) const {
   return result;
 }
 
-Tensor Graph::forward(const Tensor& x) {
+Tensor Graph::run_forward(const Tensor& x) {
   std::vector<Shape> shapes = node_shapes(x.shape());
   std::vector<Tensor> values(nodes_.size());
   values[0] = x;
@@ -148,20 +148,31 @@ Tensor Graph::forward(const Tensor& x) {
       if (last_use_[j] == i && j != output_) values[j] = Tensor();
     }
   }
-  if (recording()) saved_.push({std::move(shapes), x.layout()});
+  if (recording()) saved_.push({std::move(shapes), x.layout(), values[output_].dtype()});
   return values[output_];
 }
 
-Tensor Graph::backward(const Tensor& dy) {
-  const auto [shapes, layout] = saved_.pop(*this);
+void Graph::expect_forward() {
+  Module::expect_forward();
+  for (std::size_t i = 1; i <= output_; ++i) {
+    if (nodes_[i].kind == NodeKind::module && live_[i] && wants_[i]) {
+      child(nodes_[i].child).expect_forward();
+    }
+  }
+}
+
+Tensor Graph::run_backward(const Tensor& dy) {
+  const auto& [shapes, layout, dtype] = saved_.top(*this);
   std::vector<Tensor> gradients(nodes_.size());
-  gradients[output_] = expect_gradient(*this, dy, shapes[output_], dy.dtype(), dy.layout());
+  gradients[output_] = expect_gradient(*this, dy, shapes[output_], dtype, dy.layout());
   for (std::size_t i = output_; i > 0; --i) {
     if (!live_[i] || !wants_[i]) continue;
     const Tensor gradient = std::exchange(gradients[i], Tensor());
     pass_back(nodes_[i], gradient, shapes, gradients);
   }
-  return needs_input_gradient() ? gradients[0].to(layout) : Tensor();
+  Tensor dx = needs_input_gradient() ? gradients[0].to(layout) : Tensor();
+  saved_.pop();
+  return dx;
 }
 
 void Graph::pass_back(const Node& node, const Tensor& dy, const std::vector<Shape>& shapes,

@@ -1,20 +1,19 @@
+#include "nn/layers/checks.h"
 #include "nn/layers/rows.h"
 #include <evenkeel/nn/layers/identity.h>
 
 namespace evenkeel::nn {
 
 Tensor Identity::forward(const Tensor& x) {
-  if (recording()) saved_.push(x.shape());
+  if (recording()) saved_.push({x.shape(), x.dtype()});
   return x;
 }
 
 Tensor Identity::backward(const Tensor& dy) {
-  const Shape shape = saved_.pop(*this);
-  if (dy.shape() != shape) {
-    fail<ShapeError>("[{}] expected a gradient {} like the output, got {}", label(), shape.str(),
-                     dy.shape().str());
-  }
-  return dy;
+  const Saved& saved = saved_.top(*this);
+  const Tensor dx = expect_gradient(*this, dy, saved.shape, saved.dtype, dy.layout());
+  saved_.pop();
+  return dx;
 }
 
 LayerRow identity_row() {

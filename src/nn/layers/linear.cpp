@@ -60,14 +60,17 @@ Tensor Linear::forward(const Tensor& x) {
 }
 
 Tensor Linear::backward(const Tensor& dy) {
-  const Tensor x = saved_.pop(*this);
+  const Tensor x = saved_.top(*this);
   const Tensor gradient =
       expect_gradient(*this, dy, output_shape(x.shape()), x.dtype(), Layout::channels_first);
+  Tensor dx;
+  if (needs_input_gradient()) {
+    dx = Tensor::like(x);
+    ops::linear_backward_data(gradient, weight().value, dx);
+  }
   Tensor none;
   ops::linear_backward_weight(x, gradient, weight().grad, options_.bias ? bias().grad : none);
-  if (!needs_input_gradient()) return {};
-  Tensor dx = Tensor::like(x);
-  ops::linear_backward_data(gradient, weight().value, dx);
+  saved_.pop();
   return dx;
 }
 

@@ -71,11 +71,12 @@ Tensor Pool::forward(const Tensor& x) {
 }
 
 Tensor Pool::backward(const Tensor& dy) {
-  const Saved saved = saved_.pop(*this);
+  const Saved& saved = saved_.top(*this);
   const Tensor gradient =
       expect_gradient(*this, dy, output_shape(saved.input), saved.dtype, saved.layout);
   Tensor dx = Tensor::empty(saved.input, saved.dtype, saved.layout);
   ops::pool_backward(kind_, gradient, saved.memory, geometry_, dx);
+  saved_.pop();
   return dx;
 }
 
@@ -119,11 +120,12 @@ Tensor GlobalAvgPool::forward(const Tensor& x) {
 }
 
 Tensor GlobalAvgPool::backward(const Tensor& dy) {
-  const Saved saved = saved_.pop(*this);
+  const Saved& saved = saved_.top(*this);
   const Tensor gradient =
       expect_gradient(*this, dy, output_shape(saved.input), saved.dtype, Layout::channels_first);
   Tensor dx = Tensor::empty(saved.input, saved.dtype, saved.layout);
   ops::global_average_pool_backward(gradient, dx);
+  saved_.pop();
   return dx;
 }
 

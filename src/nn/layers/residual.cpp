@@ -57,6 +57,7 @@ bool Residual::join() {
       norm->fused_activation() != norm::Activation::none) {
     return false;
   }
+  clear_saved();
   if (activation_) norm->fuse_activation(norm::Activation::relu, 0);
   norm->set_joined(true);
   joined_ = true;
@@ -67,12 +68,12 @@ std::string Residual::fusion_note() const {
   return joined_ ? "sum and activation done by the body's last batch norm" : std::string();
 }
 
-Tensor Residual::forward(const Tensor& x) {
-  (void)output_shape(x.shape());
+Tensor Residual::run_forward(const Tensor& x) {
   if (joined_) {
     BatchNorm* norm = last_batch_norm(body());
     if (norm == nullptr) {
-      fail<StateError>("[{}] the body has changed since it was fused; fuse after building", label());
+      fail<StateError>("[{}] the body has changed since it was fused; fuse after building",
+                       label());
     }
     norm->set_addend(has_shortcut() ? shortcut().forward(x) : x);
     return body().forward(x);
@@ -87,14 +88,21 @@ Tensor Residual::forward(const Tensor& x) {
   return y;
 }
 
-Tensor Residual::backward(const Tensor& dy) {
+void Residual::expect_forward() {
+  Module::expect_forward();
+  for (std::size_t i = 0; i < child_count(); ++i) {
+    if (child(i).needs_backward()) child(i).expect_forward();
+  }
+}
+
+Tensor Residual::run_backward(const Tensor& dy) {
   Tensor gradient = dy;  // of the sum
   Tensor main;
   if (joined_) {
     main = body().backward(dy);
     gradient = last_batch_norm(body())->take_addend_gradient();
   } else if (activation_) {
-    const Tensor y = saved_.pop(*this);
+    const Tensor y = saved_.top(*this);
     gradient = Tensor::like(y);
     ops::activation_backward(
         *activation_, y, expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout()), gradient);
@@ -104,8 +112,9 @@ Tensor Residual::backward(const Tensor& dy) {
   if (has_shortcut()) {
     side = shortcut().needs_backward() ? shortcut().backward(gradient) : Tensor();
   }
-  if (!needs_input_gradient()) return {};
-  return sum_of_gradients(main, side);
+  Tensor dx = needs_input_gradient() ? sum_of_gradients(main, side) : Tensor();
+  if (!joined_ && activation_) saved_.pop();
+  return dx;
 }
 
 void Residual::set_needs_input_gradient(bool on) {

@@ -38,14 +38,17 @@ std::vector<Shape> Sequential::child_inputs(const Shape& input) const {
   return result;
 }
 
-Tensor Sequential::forward(const Tensor& x) {
-  (void)output_shape(x.shape());
+Tensor Sequential::run_forward(const Tensor& x) {
   Tensor y = x;
   for (std::size_t i = 0; i < size(); ++i) y = child(i).forward(y);
   return y;
 }
 
-Tensor Sequential::backward(const Tensor& dy) {
+void Sequential::expect_forward() {
+  for (std::size_t i = size(); i-- > 0 && child(i).needs_backward();) child(i).expect_forward();
+}
+
+Tensor Sequential::run_backward(const Tensor& dy) {
   Tensor gradient = dy;
   for (std::size_t i = size(); i-- > 0;) {
     // From here to the front there is no parameter and nobody asks for a gradient.

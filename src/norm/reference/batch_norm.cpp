@@ -1,5 +1,6 @@
 // The reference: scalar, in double, one channel after the other. f64 tensors run it; f32 kernels are
 // checked against it.
+#include "norm/row_implementation.h"
 #include "norm/scalar.h"
 
 namespace evenkeel::norm {
@@ -24,7 +25,9 @@ void collect(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::in
   with_dtype(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     for (std::int64_t c = c0; c < c1; ++c) {
-      const auto [mean, m2] = exact_moments(static_cast<const T*>(x.data), cut, cut.block(0), c);
+      const Block all = cut.block(0);
+      const T* values = static_cast<const T*>(x.data) + cut.offset(all, c);
+      const auto [mean, m2] = exact_moments(values, cut.patch(all));
       pivot[c] = mean;
       first[c] = 0;
       second[c] = m2;
@@ -84,6 +87,7 @@ void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
 
 }  // namespace
 
-const Implementation kReference{"reference", true, collect, normalize, reduce, propagate};
+const Implementation kReference{"reference", true,      collect,       normalize,
+                                reduce,      propagate, &kRowReference};
 
 }  // namespace evenkeel::norm

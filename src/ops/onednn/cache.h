@@ -44,8 +44,9 @@ class Cache {
     std::shared_ptr<const Entry> made = make();
     const std::scoped_lock lock(mutex_);
     if (const auto found = index_.find(key); found != index_.end()) return found->second->second;
-    order_.emplace_front(key, made);
-    index_[key] = order_.begin();
+    Order entry{{key, made}};
+    index_.emplace(key, entry.begin());
+    order_.splice(order_.begin(), entry);  // which cannot fail
     if (order_.size() > capacity_) {
       index_.erase(order_.back().first);
       order_.pop_back();

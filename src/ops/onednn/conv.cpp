@@ -5,9 +5,9 @@
 
 #include "ops/onednn/conv_plan.h"
 #include "ops/onednn/runtime.h"
+#include <evenkeel/core/deterministic.h>
 #include <evenkeel/core/memory.h>
 #include <evenkeel/core/parallel.h>
-#include <evenkeel/core/deterministic.h>
 
 // The batch is cut into slices by the shape alone, and each slice runs through a primitive made for
 // one thread. That is as fast as letting oneDNN use all threads (within 3 % on the shapes of
@@ -205,9 +205,16 @@ void add_parts(std::int64_t size, std::int64_t slices, Counts&& counts, const fl
   });
 }
 
+/// Bytes that combine() needs for sums and reorders.
+std::size_t combine_bytes(const ConvPlan& plan) {
+  if (plan.weight.direct()) return 0;
+  return aligned(plan.weight.internal.get_size()) + aligned(plan.weight.user.get_size()) +
+         plan.weight.reorder_scratch;
+}
+
 /// Adds the partial gradients of the slices that ran with `plan` to dweight.
 void combine(const ConvGeometry& g, const Plans& plans, const ConvPlan& plan, const float* parts,
-             std::int64_t stride, float* dweight) {
+             std::int64_t stride, const Buffer& buffer, float* dweight) {
   const auto counts = [&](std::int64_t slice) { return &plans.of(slice) == &plan; };
   if (plan.weight.direct()) {
     add_parts(g.weight_size(), plans.slices.count, counts, parts, stride, dweight);
@@ -216,7 +223,6 @@ void combine(const ConvGeometry& g, const Plans& plans, const ConvPlan& plan, co
   const auto internal = static_cast<std::int64_t>(plan.weight.internal.get_size() / sizeof(float));
   const std::size_t sum_bytes = aligned(plan.weight.internal.get_size());
   const std::size_t user_bytes = aligned(plan.weight.user.get_size());
-  const Buffer buffer(sum_bytes + user_bytes + plan.weight.reorder_scratch);
   float* const sum = buffer.floats();
   auto* const plain = reinterpret_cast<float*>(buffer.owner.get() + sum_bytes);
   std::fill(sum, sum + internal, 0.0f);
@@ -259,9 +265,11 @@ void conv_backward_weight(const ConvGeometry& g, const float* x, const float* dy
       run(plans.of(slice), x + begin * g.in_size(), parts.floats() + slice * stride, nullptr,
           dy + begin * g.out_size(), mine);
     });
-    combine(g, plans, *plans.small, parts.floats(), stride, dweight);
+    // All memory before the first sum is added.
+    const Buffer buffer(std::max(combine_bytes(*plans.small), combine_bytes(*plans.large)));
+    combine(g, plans, *plans.small, parts.floats(), stride, buffer, dweight);
     if (plans.large != plans.small) {
-      combine(g, plans, *plans.large, parts.floats(), stride, dweight);
+      combine(g, plans, *plans.large, parts.floats(), stride, buffer, dweight);
     }
   });
 }

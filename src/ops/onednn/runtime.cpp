@@ -4,7 +4,12 @@ namespace evenkeel::ops::onednn {
 
 const dnnl::engine& engine() {
   // Never destroyed: worker threads may hold streams on it until the process ends.
-  static const auto* const instance = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  static const auto* const instance = [] {
+    // Primitives are kept in caches of our own. oneDNN's, where memory runs out while a primitive
+    // is made, keeps a broken promise for it and throws at every later attempt.
+    (void)dnnl_set_primitive_cache_capacity(0);
+    return new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return *instance;
 }
 

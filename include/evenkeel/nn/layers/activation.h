@@ -22,15 +22,18 @@ class Activation : public Module {
   ops::ActivationKind kind() const { return kind_; }
   /// The factor for negative x; leaky_relu's alone has an effect.
   double slope() const { return slope_; }
-  /// Not between a forward and its backward.
-  void set_absorbed(bool on) { absorbed_ = on; }
+  /// Forgets what was saved for backward.
+  void set_absorbed(bool on) {
+    saved_.shrink(0);
+    absorbed_ = on;
+  }
   bool absorbed() const { return absorbed_; }
 
  protected:
   explicit Activation(ops::ActivationKind kind, double slope = 0) : kind_(kind), slope_(slope) {}
 
  private:
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return absorbed_ ? nullptr : &saved_; }
 
   ops::ActivationKind kind_;
   double slope_;

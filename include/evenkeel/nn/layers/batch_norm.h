@@ -1,29 +1,72 @@
 // Batch normalization layers.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include <evenkeel/nn/module.h>
 #include <evenkeel/norm/batch_norm.h>
 
-#include <optional>
-
 namespace evenkeel::nn {
+
+class SequenceRows;
+
+/// What a layer holds still in training: its running statistics, its γ and β, or both.
+enum class Freeze : std::uint8_t { none, statistics, affine, all };
+
+/// What training does with a batch that is too small to normalize: one value per channel, or fewer
+/// samples than ghost_size.
+enum class SmallBatch : std::uint8_t {
+  error,
+  running_stats  ///< normalize as in eval mode; the running statistics stay as they are
+};
+
+std::string_view name_of(Freeze freeze);
+std::string_view name_of(SmallBatch policy);
 
 /// Options of a batch norm layer; changing them after construction has no effect.
 struct BatchNormOptions {
   double eps = 1e-5;
-  /// Weight of the new value in the running averages (PyTorch's convention); empty: cumulative average.
+  /// Weight of the new value in the running averages (PyTorch's convention); empty: cumulative
+  /// average.
   std::optional<double> momentum = 0.1;
   /// The other convention, decay = 1 − momentum; where given it takes momentum's place.
   std::optional<double> decay = std::nullopt;
   bool affine = true;               ///< learn γ and β
-  bool track_running_stats = true;  ///< without, eval mode normalizes with the batch's statistics too
-  bool unbiased = true;             ///< fold σ²·m/(m−1) into running_var (PyTorch); false: σ² (ONNX, Keras)
-  bool guard = false;               ///< refuse to fold non-finite batches into the running statistics
+  bool track_running_stats = true;  ///< without, eval mode uses the batch's statistics too
+  /// Fold σ²·m/(m−1) into running_var (PyTorch); false: σ² (ONNX, Keras, Flax).
+  bool unbiased = true;
+  bool guard = false;  ///< refuse to fold non-finite batches into the running statistics
+  /// Ghost batch norm (Hoffer et al., 2017): training normalizes every `ghost_size` samples by
+  /// themselves, as if such batches came one after another. 0: off.
+  std::int64_t ghost_size = 0;
+  SmallBatch small_batch = SmallBatch::error;
+  Freeze freeze = Freeze::none;  ///< as by freeze()
 };
 
-/// The common part of BatchNorm1d, 2d and 3d. State as PyTorch names it: weight (γ), bias (β),
-/// running_mean, running_var (f64 [C]) and num_batches_tracked (i64 scalar). Input and output
-/// [N, C, spatial...], f32 with f32 parameters or f64 with f64 parameters, either layout.
+/// The limits of batch renormalization (Ioffe, 2017), which grow from those of batch norm (1 and 0)
+/// while num_batches_tracked goes from ramp_begin to ramp_end, and how. The paper ramps from 5,000
+/// to 25,000 and 40,000 of some 100,000 steps; the defaults are for runs of some thousands.
+struct RenormOptions {
+  double r_max = 3;
+  double d_max = 5;
+  std::int64_t ramp_begin = 200;
+  std::int64_t ramp_end = 1000;
+};
+
+/// The common part of BatchNorm1d, 2d and 3d and their renormalized relatives. State as PyTorch
+/// names it: weight (γ), bias (β), running_mean, running_var (f64 [C]) and num_batches_tracked (i64
+/// scalar). Input and output [N, C, spatial...], f32 with f32 parameters or f64 with f64
+/// parameters, either layout.
+///
+/// With ghost_size g, training takes statistics over the samples [0, g), [g, 2g), … and the rest; a
+/// virtual batch of fewer than two values per channel is joined to its neighbour. The running
+/// statistics and num_batches_tracked take each as a batch, in this order.
 class BatchNorm : public Module {
  public:
   Options options() const override;
@@ -32,21 +75,29 @@ class BatchNorm : public Module {
   Tensor backward(const Tensor& dy) override;
   void reset_parameters(Random& random) override;
   std::string fusion_note() const override;
+  std::string mode_note() const override;
 
-  /// Holds the running statistics still: training mode then normalizes with them and backward treats
-  /// them as constants; survives train(). With `affine_too` γ and β stop learning as well.
-  void freeze(bool affine_too = false);
-  void unfreeze();
-  bool frozen() const { return frozen_; }
+  /// Holds still what is named and lets go of the rest; survives train(). With the statistics held,
+  /// training normalizes with them and backward treats them as constants. Throws UsageError where
+  /// there is nothing of the kind; `all` takes what there is.
+  void freeze(Freeze what = Freeze::statistics);
+  void unfreeze() { freeze(Freeze::none); }
+  Freeze frozen() const { return settings_.freeze; }
+  /// Throws what freeze(what) would.
+  void expect_freezable(Freeze what) const;
 
   std::int64_t channels() const { return channels_; }
   const BatchNormOptions& settings() const { return settings_; }
+  /// The limits of a renormalized layer, else empty.
+  const std::optional<RenormOptions>& renorm() const { return renorm_; }
+  /// The fewest samples that a training batch needs for virtual batches; 1 where it is not asked.
+  std::int64_t least_samples() const;
   /// How many training batches the guard has kept out of the running statistics so far.
   std::int64_t refused_batches() const { return refused_; }
   /// Switches the guard of an existing layer (the trainer switches it on).
   void set_guard(bool on) { settings_.guard = on; }
-  /// Averages all following batches equally, as for recalibration: resets the running statistics and
-  /// sets the momentum.
+  /// Averages all following batches equally, as for recalibration: resets the running statistics
+  /// and sets the momentum.
   void reset_running_stats();
   void set_momentum(std::optional<double> momentum);
 
@@ -62,47 +113,74 @@ class BatchNorm : public Module {
   void set_joined(bool on) { joined_ = on; }
 
  protected:
-  BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options);
+  BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options,
+            std::optional<RenormOptions> renorm = std::nullopt);
   BatchNorm(const BatchNorm& other) = default;
   BatchNorm(BatchNorm&&) = default;
-  void clear_own_saved() override {
-    saved_.clear();
+  SavedBase* own_saved() override { return &saved_; }
+  void clear_own_rest() override {
     addend_ = {};
     addend_gradient_ = {};
   }
+  void hold_mask(Tensor mask) { mask_ = std::move(mask); }
 
  private:
-  struct Saved {
-    Tensor x;
-    std::shared_ptr<std::byte> memory;  ///< of the state
-    std::size_t bytes = 0;
-    bool batch_statistics = true;
-    bool added = false;
-    norm::Activation activation = norm::Activation::none;
-  };
+  enum class Statistics : std::uint8_t { running, batch, renormalized };
+  struct Saved;
+  struct Pass;
 
   void check(const Shape& input) const;
+  void check_freezable(Freeze what, const std::string& name) const;
+  void hold(Freeze what);
+  bool statistics_held() const;
   norm::Affine affine() const;
-  norm::Epilogue epilogue(const Tensor& addend) const;
-  Tensor forward_batch(const Tensor& x, const Tensor& addend);
-  Tensor forward_running(const Tensor& x, const Tensor& addend);
+  norm::RunningStats running_stats();
+  void check_addend(const Tensor& x, const Tensor& addend) const;
+  std::unique_ptr<const SequenceRows> valid_rows(const Tensor& x) const;
+  Statistics statistics_for(const Shape& input, std::int64_t values) const;
+  std::vector<std::int64_t> cuts_of(const Pass& pass, const SequenceRows* rows) const;
+  Tensor forward_all(const Tensor& x, const Tensor& addend, Statistics statistics);
+  Tensor forward_valid(const Tensor& x, const Tensor& addend, Statistics statistics,
+                       std::unique_ptr<const SequenceRows> rows);
+  void prepare(Pass& pass) const;
+  void run(Pass& pass);
+  Tensor backward_all(const Saved& saved, const Tensor& dy);
+  Tensor backward_valid(const Saved& saved, const Tensor& dy);
+  void run_back(const Saved& saved, const Tensor& dy, Tensor& dx, Tensor& addend_gradient);
 
   std::int64_t channels_;
   int min_rank_, max_rank_;
   BatchNormOptions settings_;
+  std::optional<RenormOptions> renorm_;
   Id weight_ = 0, bias_ = 0, mean_ = 0, var_ = 0, batches_ = 0;
-  bool frozen_ = false;
   std::int64_t refused_ = 0;
   norm::Activation activation_ = norm::Activation::none;
   double slope_ = 0.01;
   bool affine_frozen_ = false;
   bool joined_ = false;
+  Tensor mask_;
   Tensor addend_, addend_gradient_;
-  SavedStack<Saved> saved_;
+  SavedStack<std::shared_ptr<const Saved>> saved_;
+};
+
+/// What BatchNorm1d and BatchRenorm1d share: [N, C] or [N, C, L]. Of padded sequences [N, C, L],
+/// lengths (set_lengths) or a mask say which steps are valid: the others enter neither statistics
+/// nor gradients, and are zero in y (before a fused sum and activation) and in dx. Where there is
+/// padding, the bits are those of the valid steps packed as [M, C], sequence by sequence; virtual
+/// batches are of samples. Lengths say nothing of [N, C].
+class SequenceBatchNorm : public BatchNorm {
+ public:
+  /// u8 [N, L], 0 where a step of the batches that follow is padding; until it is said again, {}
+  /// for none. It takes the place of lengths. A mask of another shape, or one that leaves nothing,
+  /// is a ShapeError of forward.
+  void set_mask(Tensor mask) { hold_mask(std::move(mask)); }
+
+ protected:
+  using BatchNorm::BatchNorm;
 };
 
 /// [N, C] or [N, C, L].
-class BatchNorm1d : public Cloneable<BatchNorm1d, BatchNorm> {
+class BatchNorm1d : public Cloneable<BatchNorm1d, SequenceBatchNorm> {
  public:
   explicit BatchNorm1d(std::int64_t channels, BatchNormOptions options = {})
       : Cloneable(channels, 2, 3, options) {}

@@ -28,14 +28,21 @@ class Concat : public Cloneable<Concat, Container> {
   /// Throws UsageError without a branch.
   Shape output_shape(const Shape& input) const override;
   std::vector<Shape> child_inputs(const Shape& input) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
+  void expect_forward() override;
   void set_needs_input_gradient(bool on) override;
 
- private:
-  void clear_own_saved() override { saved_.clear(); }
+ protected:
+  Tensor run_forward(const Tensor& x) override;
+  Tensor run_backward(const Tensor& dy) override;
 
-  SavedStack<std::vector<Shape>> saved_;  // of the branches' outputs
+ private:
+  struct Saved {
+    std::vector<Shape> shapes;  // of the branches' outputs
+    DType dtype;                // of y
+  };
+  SavedBase* own_saved() override { return &saved_; }
+
+  SavedStack<Saved> saved_;
 };
 
 }  // namespace evenkeel::nn

@@ -11,12 +11,19 @@
 
 namespace evenkeel::nn {
 
-/// A module made of children. Shapes are checked through all of them before the first is run, so
-/// that a ShapeError leaves every layer as it was.
+/// A module made of children. Shapes are checked through all of them before the first is run;
+/// whatever else a layer throws in forward, the others are put back where they were.
 class Container : public Module {
  public:
   /// The shape that each child gets where the container gets `input`, in the order of the children.
   virtual std::vector<Shape> child_inputs(const Shape& input) const = 0;
+  Tensor forward(const Tensor& x) final;
+  Tensor backward(const Tensor& dy) final;
+
+ protected:
+  /// Forward and backward through the children. What these throw needs no clearing up.
+  virtual Tensor run_forward(const Tensor& x) = 0;
+  virtual Tensor run_backward(const Tensor& dy) = 0;
 };
 
 /// A layer or container given by value (or moved in).

@@ -16,6 +16,8 @@ struct Conv1dOptions {
   std::int64_t dilation = 1;  ///< distance between taps; 1: dense
   std::int64_t groups = 1;    ///< divides both channel counts
   bool bias = true;
+  bool weight_standardization = false;  ///< see Convolution
+  double weight_eps = 1e-5;             ///< ε beside the variance of the weights
 };
 /// Changing them later has no effect: the layer copies them.
 struct Conv2dOptions {
@@ -24,12 +26,19 @@ struct Conv2dOptions {
   Pair dilation = 1;
   std::int64_t groups = 1;
   bool bias = true;
+  bool weight_standardization = false;  ///< see Convolution
+  double weight_eps = 1e-5;             ///< ε beside the variance of the weights
 };
 
 /// What Conv1d and Conv2d share. x [N, in_channels, spatial...] in either layout → y [N,
 /// out_channels, spatial...] in x's layout, f32 or f64 like the parameters; each extent becomes (I
 /// + 2·padding − dilation·(K − 1) − 1) / stride + 1, rounded down. Parameters, in PyTorch's order:
 /// weight [out_channels, in_channels/groups, kernel...], bias [out_channels].
+///
+/// With weight standardization (Qiao et al., 2019), made for convolutions before a group norm, x
+/// meets Ŵ = (W − μ)/√(σ² + weight_eps) instead of the weight W, with μ and σ² (biased) over each
+/// output channel of W; W is what is learned and saved. An output channel of one value is a
+/// UsageError.
 class Convolution : public Module {
  public:
   Options options() const override;
@@ -43,16 +52,20 @@ class Convolution : public Module {
   std::int64_t out_channels() const { return out_; }
   bool has_bias() const { return bias_; }
   const ops::ConvOptions& geometry() const { return geometry_; }
+  bool weight_standardization() const { return weight_standardization_; }
+  /// What the input is convolved with: the weight itself, or Ŵ in memory of its own.
+  Tensor effective_weight() const;
   Parameter& weight() { return parameter(0); }
   /// Throws UsageError where the layer has none.
   Parameter& bias();
 
  protected:
   Convolution(int spatial_rank, std::int64_t in_channels, std::int64_t out_channels, Pair kernel,
-              const ops::ConvOptions& geometry, bool bias);
+              const ops::ConvOptions& geometry, bool bias, bool weight_standardization,
+              double weight_eps);
 
  private:
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return &saved_; }
   void check_options() const;
 
   int spatial_rank_;
@@ -61,6 +74,8 @@ class Convolution : public Module {
   Pair kernel_;
   ops::ConvOptions geometry_;
   bool bias_;
+  bool weight_standardization_;
+  double weight_eps_;
   SavedStack<Tensor> saved_;  // x
 };
 

@@ -31,7 +31,7 @@ class Dropout : public Cloneable<Dropout> {
     Layout layout;
     Tensor mask;  // undefined where y is x
   };
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return &saved_; }
 
   double p_;
   SavedStack<Saved> saved_;

@@ -21,7 +21,7 @@ class Flatten : public Cloneable<Flatten> {
     DType dtype;
     Layout layout;
   };
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return &saved_; }
 
   SavedStack<Saved> saved_;
 };

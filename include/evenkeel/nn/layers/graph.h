@@ -53,16 +53,20 @@ class Graph : public Cloneable<Graph, Container> {
   std::string_view type() const override { return "Graph"; }
   Shape output_shape(const Shape& input) const override;
   std::vector<Shape> child_inputs(const Shape& input) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
+  void expect_forward() override;
   void set_needs_input_gradient(bool on) override;
+
+ protected:
+  Tensor run_forward(const Tensor& x) override;
+  Tensor run_backward(const Tensor& dy) override;
 
  private:
   struct Saved {
     std::vector<Shape> shapes;  // of the nodes
     Layout layout;              // of the input
+    DType dtype;                // of the output
   };
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return &saved_; }
   std::size_t index_of(const std::string& name) const;
   Graph& append(Node node);
   std::vector<std::size_t> indices_of(const std::string& name,

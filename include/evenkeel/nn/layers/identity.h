@@ -14,9 +14,13 @@ class Identity : public Cloneable<Identity> {
   Tensor backward(const Tensor& dy) override;
 
  private:
-  void clear_own_saved() override { saved_.clear(); }
+  struct Saved {
+    Shape shape;
+    DType dtype;
+  };
+  SavedBase* own_saved() override { return &saved_; }
 
-  SavedStack<Shape> saved_;
+  SavedStack<Saved> saved_;
 };
 
 }  // namespace evenkeel::nn

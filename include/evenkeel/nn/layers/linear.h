@@ -36,7 +36,7 @@ class Linear : public Cloneable<Linear> {
   Parameter& bias();
 
  private:
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return &saved_; }
 
   std::int64_t in_;
   std::int64_t out_;

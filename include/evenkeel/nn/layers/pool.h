@@ -52,7 +52,7 @@ class Pool : public Module {
     Layout layout;
     Tensor memory;
   };
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return &saved_; }
 
   ops::PoolKind kind_;
   int spatial_rank_;
@@ -98,7 +98,7 @@ class GlobalAvgPool : public Cloneable<GlobalAvgPool> {
     DType dtype;
     Layout layout;
   };
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return &saved_; }
 
   SavedStack<Saved> saved_;
 };

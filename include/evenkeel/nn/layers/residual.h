@@ -38,6 +38,7 @@ class Residual : public Cloneable<Residual, Container> {
 
   /// Hands the sum, and a ReLU after it, to the batch norm at the end of the body, which does them in
   /// its own pass over memory. Returns whether there was one (and the activation is none or relu).
+  /// Forgets what was saved for backward.
   bool join();
   std::string fusion_note() const override;
 
@@ -45,12 +46,15 @@ class Residual : public Cloneable<Residual, Container> {
   Options options() const override;
   Shape output_shape(const Shape& input) const override;
   std::vector<Shape> child_inputs(const Shape& input) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
+  void expect_forward() override;
   void set_needs_input_gradient(bool on) override;
 
+ protected:
+  Tensor run_forward(const Tensor& x) override;
+  Tensor run_backward(const Tensor& dy) override;
+
  private:
-  void clear_own_saved() override { saved_.clear(); }
+  SavedBase* own_saved() override { return activation_ && !joined_ ? &saved_ : nullptr; }
 
   std::optional<Kind> activation_;
   bool joined_ = false;

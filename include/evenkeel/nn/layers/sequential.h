@@ -31,9 +31,12 @@ class Sequential : public Cloneable<Sequential, Container> {
   std::string_view type() const override { return "Sequential"; }
   Shape output_shape(const Shape& input) const override;
   std::vector<Shape> child_inputs(const Shape& input) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
+  void expect_forward() override;
   void set_needs_input_gradient(bool on) override;
+
+ protected:
+  Tensor run_forward(const Tensor& x) override;
+  Tensor run_backward(const Tensor& dy) override;
 };
 
 }  // namespace evenkeel::nn

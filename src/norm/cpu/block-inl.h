@@ -1,0 +1,122 @@
+// Sums over blocks of values: first the block's mean, then the sums of the differences and their
+// squares, in f32 lanes with short chains.
+#if defined(EVENKEEL_NORM_CPU_BLOCK_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef EVENKEEL_NORM_CPU_BLOCK_INL_H_
+#undef EVENKEEL_NORM_CPU_BLOCK_INL_H_
+#else
+#define EVENKEEL_NORM_CPU_BLOCK_INL_H_
+#endif
+
+#include <algorithm>
+
+#include "norm/cpu/vec-inl.h"
+#include "norm/scalar.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+/// The squares of f32 differences keep their digits while their sum stays in this range; outside it
+/// (or NaN) the block is done again in double.
+HWY_INLINE bool squares_in_range(double m2) { return m2 >= 1e-25 && m2 <= 1e36; }
+
+/// All values of the block are the same: exact without sums, and common (padding, dead channels).
+inline bool is_constant(const float* x, const Patch& patch) {
+  bool same = true;
+  for (std::int64_t row = 0; row < patch.rows && same; ++row) {
+    const float* p = x + row * patch.pitch;
+    for (std::int64_t i = 0; i < patch.length; ++i) same = same && p[i] == *x;
+  }
+  return same;
+}
+
+/// Sums of a block about `centre`.
+struct BlockSums {
+  double centre, s1, s2;
+};
+
+inline BlockSums sums_in_double(const float* x, const Patch& patch) {
+  if (is_constant(x, patch)) return {static_cast<double>(*x), 0, 0};
+  const MeanAndM2 exact = exact_moments(x, patch);
+  return {exact.mean, 0, exact.m2};
+}
+
+/// Applies f(accumulator index, vector, valid lanes) to every vector of a patch's runs; four
+/// accumulators in turn keep the chains short. With kTurn runs that are shorter than that take
+/// turns as well: beside an outlier a long chain loses digits.
+template <bool kTurn, class F>
+HWY_INLINE void for_each_vector(const float* x, const Patch& patch, F&& f) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t length = patch.length;
+  for (std::int64_t row = 0; row < patch.rows; ++row) {
+    const float* p = x + row * patch.pitch;
+    std::int64_t i = 0;
+    for (; i + 4 * lanes <= length; i += 4 * lanes) {
+      f(0, hn::LoadU(d, p + i), lanes);
+      f(1, hn::LoadU(d, p + i + lanes), lanes);
+      f(2, hn::LoadU(d, p + i + 2 * lanes), lanes);
+      f(3, hn::LoadU(d, p + i + 3 * lanes), lanes);
+    }
+    if constexpr (kTurn) {
+      const std::int64_t left = (length - i) / lanes;  // at most three
+      if (left > 0) f(0, hn::LoadU(d, p + i), lanes);
+      if (left > 1) f(1, hn::LoadU(d, p + i + lanes), lanes);
+      if (left > 2) f(2, hn::LoadU(d, p + i + 2 * lanes), lanes);
+      i += left * lanes;
+      if (i < length) f(3, load_part(d, p + i, length - i), length - i);
+    } else {
+      for (; i + lanes <= length; i += lanes) f(0, hn::LoadU(d, p + i), lanes);
+      if (i < length) f(1, load_part(d, p + i, length - i), length - i);
+    }
+  }
+}
+
+/// The mean rounded to a coarse grid, a fraction of the spread that a few values show: close enough
+/// to centre by, with so few digits that differences of values with few digits stay exact.
+HWY_INLINE VF rounded_centre(F32 d, VF mean, VF spread) {
+  const hn::RebindToUnsigned<F32> du;
+  const VF power = hn::And(spread, hn::BitCast(d, hn::Set(du, 0x7f800000u)));
+  const VF grid = hn::Mul(power, hn::Set(d, 0.25F));
+  const VF steps = hn::Div(mean, grid);
+  const auto useful = hn::Lt(hn::Abs(steps), hn::Set(d, 4194304.0F));  // false for NaN and infinity
+  return hn::IfThenElse(useful, hn::Mul(hn::Round(steps), grid), mean);
+}
+
+/// Sums along the runs of a patch; of few values, in double.
+template <bool kTurn>
+inline BlockSums block_sums(const float* x, const Patch& patch, bool few) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto count = static_cast<double>(patch.count());
+  const VF zero = hn::Zero(d);
+  VF sum[4] = {zero, zero, zero, zero};
+  for_each_vector<kTurn>(x, patch, [&](int a, VF v, std::int64_t) { sum[a] = hn::Add(sum[a], v); });
+  const VF total = hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
+  // The spread of the first values of the block.
+  const std::int64_t some = std::min(lanes, patch.length);
+  const VF mean = hn::Set(d, static_cast<float>(sum_of(d, total) / count));
+  VF deviation = hn::Abs(hn::Sub(load_part(d, x, some), mean));
+  deviation = hn::IfThenElseZero(hn::FirstN(d, static_cast<std::size_t>(some)), deviation);
+  const VF spread =
+      hn::Mul(hn::SumOfLanes(d, deviation), hn::Set(d, 1.0F / static_cast<float>(some)));
+  const VF centre = rounded_centre(d, mean, spread);
+  VF s1[4] = {zero, zero, zero, zero};
+  VF s2[4] = {zero, zero, zero, zero};
+  for_each_vector<kTurn>(x, patch, [&](int a, VF v, std::int64_t valid) {
+    VF difference = hn::Sub(v, centre);
+    if (valid < lanes) {
+      difference = hn::IfThenElseZero(hn::FirstN(d, static_cast<std::size_t>(valid)), difference);
+    }
+    s1[a] = hn::Add(s1[a], difference);
+    s2[a] = hn::MulAdd(difference, difference, s2[a]);
+  });
+  const double rest = sum_of(d, hn::Add(hn::Add(s1[0], s1[1]), hn::Add(s1[2], s1[3])));
+  const double squares = sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])));
+  if (few || !squares_in_range(squares)) return sums_in_double(x, patch);
+  return {static_cast<double>(hn::GetLane(centre)), rest, squares};
+}
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard

@@ -1,0 +1,28 @@
+// The f32 kernels of the row geometry, compiled once per instruction set by Highway; kernels.cpp
+// puts them into the table.
+
+// As in kernels.cpp: the same set of instruction sets.
+#define HWY_DISABLED_TARGETS HWY_AVX3_DL
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "norm/cpu/row_kernels.cpp"
+#include <hwy/foreach_target.h>  // must come before the kernels
+#include <hwy/highway.h>
+
+#include "norm/cpu/row_collect-inl.h"
+#include "norm/cpu/row_normalize-inl.h"
+#include "norm/cpu/row_propagate-inl.h"
+#include "norm/cpu/row_reduce-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+const RowImplementation& row_implementation();
+const RowImplementation& row_implementation() {
+  static const RowImplementation row{false,           collect_rows,    normalize_rows,
+                                     reduce_elements, reduce_channels, propagate_rows};
+  return row;
+}
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();

@@ -1,0 +1,291 @@
+// The first pass of the backward direction over rows: Σγ·dy and Σγ·dy·(x−μ) of rows, Σdy·x̂ and Σdy
+// for γ and β.
+#if defined(EVENKEEL_NORM_CPU_ROW_REDUCE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef EVENKEEL_NORM_CPU_ROW_REDUCE_INL_H_
+#undef EVENKEEL_NORM_CPU_ROW_REDUCE_INL_H_
+#else
+#define EVENKEEL_NORM_CPU_ROW_REDUCE_INL_H_
+#endif
+
+#include "norm/cpu/row_vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+/// Whether the f32 sums of a block of this row may have lost digits: too few values, products that
+/// left the range or nearly vanished. Where all values are the mean nothing was there to be lost.
+inline bool row_sums_need_double(const RowNormState& state, const RowCut& cut, std::int64_t row,
+                                 bool extreme, const RowSums& sums) {
+  const bool vanished =
+      std::abs(sums.g_centred) < 1e-25 &&
+      (sums.g_centred != 0 || (sums.g != 0 && state.var[static_cast<std::size_t>(row)] != 0));
+  return cut.few() || extreme || vanished || !std::isfinite(sums.g) ||
+         !std::isfinite(sums.g_centred);
+}
+
+// ---- γ and β per element ----
+
+/// Values of a row whose sums are taken at once: of a bundle and with the contributions to dγ and
+/// dβ they stay in the first-level cache.
+constexpr std::int64_t kElementBlock = 512;
+
+/// What a block of a bundle adds to dγ and dβ.
+struct Contributions {
+  static constexpr std::int64_t kPadded = kElementBlock + HWY_MAX_BYTES / sizeof(float);
+  float dgamma[kPadded], dbeta[kPadded];
+};
+
+struct ElementRow {
+  const float *x, *dy;
+  std::int64_t row;
+};
+
+/// Sums of a block of kRows rows, and their contributions.
+template <std::size_t kRows, bool kGamma>
+void element_block_sums(const RowNormState& state, const ElementRow* rows, const float* gamma,
+                        std::int64_t count, RowSums* sums, Contributions& out) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  RowLanes row[kRows];
+  VF s1[kRows], s2[kRows];
+  for (std::size_t k = 0; k < kRows; ++k) {
+    row[k] = row_lanes(d, row_numbers(state, rows[k].row));
+    s1[k] = s2[k] = hn::Zero(d);
+  }
+  const auto step = [&](std::int64_t i, std::int64_t valid, auto whole) HWY_ATTR {
+    constexpr bool kWhole = decltype(whole)::value;
+    const VF weight = affine_lanes<kWhole, kGamma>(d, gamma, i, valid, 1.F);
+    VF beta_sum = hn::Zero(d), gamma_sum = hn::Zero(d);
+    for (std::size_t k = 0; k < kRows; ++k) {
+      const VF dy = load<kWhole>(d, rows[k].dy + i, valid);
+      const VF c = centred(row[k], load<kWhole>(d, rows[k].x + i, valid));
+      const VF g = hn::Mul(dy, weight);
+      s1[k] = hn::Add(s1[k], g);
+      s2[k] = hn::MulAdd(g, c, s2[k]);  // beyond the end of the row g is 0
+      beta_sum = hn::Add(beta_sum, dy);
+      gamma_sum = hn::MulAdd(dy, hn::Mul(c, row[k].inv), gamma_sum);
+    }
+    hn::StoreU(gamma_sum, d, out.dgamma + i);
+    hn::StoreU(beta_sum, d, out.dbeta + i);
+  };
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) step(i, lanes, std::true_type());
+  if (i < count) step(i, count - i, std::false_type());
+  for (std::size_t k = 0; k < kRows; ++k) sums[k] = {sum_of(d, s1[k]), sum_of(d, s2[k])};
+}
+
+/// Adds f32 values to doubles.
+inline void add_widened(const float* values, std::int64_t count, double* sums) {
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<float, decltype(dd)> half;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto wide = hn::PromoteTo(dd, hn::LoadU(half, values + i));
+    hn::StoreU(hn::Add(hn::LoadU(dd, sums + i), wide), dd, sums + i);
+  }
+  for (; i < count; ++i) sums[i] += static_cast<double>(values[i]);
+}
+
+template <std::size_t kRows, bool kGamma>
+void reduce_bundle(const RowGradientJob& job, const RowCut& cut, const Bundle& bundle,
+                   const Range& range, RowSums* sums, double* dgamma, double* dbeta) {
+  const std::int64_t first = bundle.g * cut.channels;  // of γ and β
+  const float* x = static_cast<const float*>(job.x.data);
+  const float* dy = static_cast<const float*>(job.dy.data);
+  Contributions contributions;
+  for (std::int64_t i = range.begin; i < range.end; i += kElementBlock) {
+    const std::int64_t count = std::min(kElementBlock, range.end - i);
+    ElementRow rows[kRows];
+    for (std::size_t k = 0; k < kRows; ++k) {
+      const std::int64_t row = (bundle.n0 + static_cast<std::int64_t>(k)) * cut.groups + bundle.g;
+      const std::int64_t base = row * cut.length() + i;
+      rows[k] = {x + base, dy + base, row};
+    }
+    RowSums block[kRows];
+    element_block_sums<kRows, kGamma>(job.state, rows, kGamma ? job.gamma + first + i : nullptr,
+                                      count, block, contributions);
+    bool exact = false;
+    for (std::size_t k = 0; k < kRows; ++k) {
+      if (row_sums_need_double(job.state, cut, rows[k].row, extreme_row(job.state, rows[k].row),
+                               block[k])) {
+        exact = true;
+        block[k] = exact_element_sums(rows[k].x, rows[k].dy, count, job, rows[k].row, first + i);
+      }
+      sums[k].g += block[k].g;
+      sums[k].g_centred += block[k].g_centred;
+    }
+    if (dgamma == nullptr) continue;
+    if (!exact) {
+      add_widened(contributions.dgamma, count, dgamma + first + i);
+      add_widened(contributions.dbeta, count, dbeta + first + i);
+      continue;
+    }
+    for (const ElementRow& row : rows) {
+      exact_contributions(row.x, row.dy, count, job.state, row.row, dgamma + first + i,
+                          dbeta + first + i);
+    }
+  }
+}
+
+inline void reduce_elements(const RowGradientJob& job, const RowCut& cut, const Bundle& bundle,
+                            std::int64_t part, RowSums* sums, double* dgamma, double* dbeta) {
+  const Range range = cut.part(part);
+  const bool gamma = job.gamma != nullptr;
+  const std::int64_t rows = bundle.n1 - bundle.n0;
+  if (rows == RowCut::kBundle) {
+    (gamma ? reduce_bundle<RowCut::kBundle, true>
+           : reduce_bundle<RowCut::kBundle, false>)(job, cut, bundle, range, sums, dgamma, dbeta);
+    return;
+  }
+  for (std::int64_t k = 0; k < rows; ++k) {
+    const Bundle one{bundle.n0 + k, bundle.n0 + k + 1, bundle.g};
+    (gamma ? reduce_bundle<1, true> : reduce_bundle<1, false>)(job, cut, one, range, sums + k,
+                                                               dgamma, dbeta);
+  }
+}
+
+// ---- γ and β per channel ----
+
+/// A run of values of one channel; four accumulators in turn.
+inline RowSums run_sums(const RowLanes& row, const float* x, const float* dy, std::int64_t count) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const VF zero = hn::Zero(d);
+  VF s1[4] = {zero, zero, zero, zero};
+  VF s2[4] = {zero, zero, zero, zero};
+  const auto step = [&](int a, std::int64_t i) HWY_ATTR {
+    const VF g = hn::LoadU(d, dy + i);
+    s1[a] = hn::Add(s1[a], g);
+    s2[a] = hn::MulAdd(g, centred(row, hn::LoadU(d, x + i)), s2[a]);
+  };
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    step(0, i);
+    step(1, i + lanes);
+    step(2, i + 2 * lanes);
+    step(3, i + 3 * lanes);
+  }
+  for (; i + lanes <= count; i += lanes) step(0, i);
+  if (i < count) {
+    const VF g = load_part(d, dy + i, count - i);
+    s1[1] = hn::Add(s1[1], g);
+    s2[1] = hn::MulAdd(g, centred(row, load_part(d, x + i, count - i)), s2[1]);
+  }
+  return {sum_of(d, hn::Add(hn::Add(s1[0], s1[1]), hn::Add(s1[2], s1[3]))),
+          sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])))};
+}
+
+inline void reduce_runs(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
+                        const Range& channels, double* g, double* g_centred) {
+  const double mean = job.state.mean[static_cast<std::size_t>(row)];
+  const RowLanes lanes = row_lanes(F32(), row_numbers(job.state, row));
+  const bool extreme = extreme_row(job.state, row);
+  for (std::int64_t k = channels.begin; k < channels.end; ++k) {
+    RowSums total;
+    for (std::int64_t i = 0; i < cut.s; i += RowCut::kBlockValues) {
+      const std::int64_t count = std::min(RowCut::kBlockValues, cut.s - i);
+      const std::int64_t base = row * cut.length() + k * cut.s + i;
+      const float* x = static_cast<const float*>(job.x.data) + base;
+      const float* dy = static_cast<const float*>(job.dy.data) + base;
+      RowSums block = run_sums(lanes, x, dy, count);
+      if (row_sums_need_double(job.state, cut, row, extreme, block)) {
+        block = exact_channel_sums(x, dy, {1, count, count}, mean);
+      }
+      total.g += block.g;
+      total.g_centred += block.g_centred;
+    }
+    g[k] = total.g;
+    g_centred[k] = total.g_centred;
+  }
+}
+
+/// A tile of `rows` positions, channels last; two accumulators in turn.
+template <bool kWhole, int kVectors>
+HWY_INLINE void reduce_tile(const ColumnNumbers& numbers, const float* x, const float* dy,
+                            std::int64_t i, std::int64_t valid, std::int64_t rows,
+                            std::int64_t stride, float* g, float* g_centred) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  RowLanes lanes[kTileVectors];
+  VF sum[2][kTileVectors], sum_centred[2][kTileVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    lanes[v] = numbers.rows<kWhole>(d, i + v * step, valid);
+    sum[0][v] = sum[1][v] = sum_centred[0][v] = sum_centred[1][v] = hn::Zero(d);
+  }
+  const auto add = [&](int a, std::int64_t r) HWY_ATTR {
+    for (int v = 0; v < kVectors; ++v) {
+      const std::int64_t at = i + v * step + r * stride;
+      const VF value = load<kWhole>(d, dy + at, valid);
+      sum[a][v] = hn::Add(sum[a][v], value);
+      sum_centred[a][v] =
+          hn::MulAdd(value, centred(lanes[v], load<kWhole>(d, x + at, valid)), sum_centred[a][v]);
+    }
+  };
+  std::int64_t r = 0;
+  for (; r + 2 <= rows; r += 2) {
+    add(0, r);
+    add(1, r + 1);
+  }
+  if (r < rows) add(0, r);
+  for (int v = 0; v < kVectors; ++v) {
+    hn::StoreU(hn::Add(sum[0][v], sum[1][v]), d, g + i + v * step);
+    hn::StoreU(hn::Add(sum_centred[0][v], sum_centred[1][v]), d, g_centred + i + v * step);
+  }
+}
+
+/// Channels [c0, c1) of a sample, at most kSlab, over a range of positions.
+inline void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::int64_t sample,
+                           std::int64_t c0, std::int64_t c1, const Range& positions, double* g,
+                           double* g_centred) {
+  ColumnNumbers numbers;
+  fill_numbers(job.state, cut, sample, c0, c1, nullptr, nullptr, numbers);
+  const std::int64_t stride = cut.sample_channels();
+  std::fill(g, g + (c1 - c0), 0.0);
+  std::fill(g_centred, g_centred + (c1 - c0), 0.0);
+  for (std::int64_t p = positions.begin; p < positions.end; p += RowCut::kColumnRows) {
+    const std::int64_t rows = std::min(RowCut::kColumnRows, positions.end - p);
+    const std::int64_t base = cut.offset(sample, c0, p);
+    const float* x = static_cast<const float*>(job.x.data) + base;
+    const float* dy = static_cast<const float*>(job.dy.data) + base;
+    float sum[ColumnNumbers::kPadded], sum_centred[ColumnNumbers::kPadded];
+    for_each_tile(c1 - c0,
+                  [&](auto whole, auto vectors, std::int64_t i, std::int64_t valid) HWY_ATTR {
+                    reduce_tile<decltype(whole)::value, decltype(vectors)::value>(
+                        numbers, x, dy, i, valid, rows, stride, sum, sum_centred);
+                  });
+    for_each_group_in(cut, c0, c1, [&](std::int64_t group, std::int64_t begin, std::int64_t end) {
+      const std::int64_t row = sample * cut.groups + group;
+      for (std::int64_t k = begin - c0; k < end - c0; ++k) {
+        RowSums block{static_cast<double>(sum[k]), static_cast<double>(sum_centred[k])};
+        if (row_sums_need_double(job.state, cut, row, numbers.extreme[k], block)) {
+          block = exact_channel_sums(x + k, dy + k, {rows, stride, 1},
+                                     job.state.mean[static_cast<std::size_t>(row)]);
+        }
+        g[k] += block.g;
+        g_centred[k] += block.g_centred;
+      }
+    });
+  }
+}
+
+inline void reduce_channels(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
+                            std::int64_t slice, double* g, double* g_centred) {
+  const Range range = cut.slice(slice);
+  if (cut.kind == RowKind::channel_first) {
+    reduce_runs(job, cut, unit, range, g, g_centred);
+    return;
+  }
+  const Range groups = cut.groups_of(unit);
+  const std::int64_t begin = groups.begin * cut.channels;
+  const std::int64_t end = groups.end * cut.channels;
+  for (std::int64_t c = begin; c < end; c += RowCut::kSlab) {
+    reduce_columns(job, cut, cut.sample_of(unit), c, std::min(end, c + RowCut::kSlab), range,
+                   g + (c - begin), g_centred + (c - begin));
+  }
+}
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard

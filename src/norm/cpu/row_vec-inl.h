@@ -1,0 +1,174 @@
+// The numbers of rows in vectors: of one row in all lanes, or of neighbouring channels side by
+// side.
+#if defined(EVENKEEL_NORM_CPU_ROW_VEC_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef EVENKEEL_NORM_CPU_ROW_VEC_INL_H_
+#undef EVENKEEL_NORM_CPU_ROW_VEC_INL_H_
+#else
+#define EVENKEEL_NORM_CPU_ROW_VEC_INL_H_
+#endif
+
+#include <algorithm>
+#include <type_traits>
+
+#include <hwy/cache_control.h>
+
+#include "norm/cpu/vec-inl.h"
+#include "norm/row_scalar.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+/// A row's statistics in f32.
+struct RowNumbers {
+  float hi, lo, inv;
+};
+
+inline RowNumbers row_numbers(const RowNormState& state, std::int64_t row) {
+  const double mean = state.mean[static_cast<std::size_t>(row)];
+  const auto hi = static_cast<float>(mean);
+  const float lo = std::isfinite(hi) ? static_cast<float>(mean - static_cast<double>(hi)) : 0.F;
+  return {hi, lo, static_cast<float>(state.inv_std[static_cast<std::size_t>(row)])};
+}
+
+/// The statistics of one row in all lanes, or of as many rows as there are lanes.
+struct RowLanes {
+  VF hi, lo, inv;
+};
+
+HWY_INLINE RowLanes row_lanes(F32 d, const RowNumbers& row) {
+  return {hn::Set(d, row.hi), hn::Set(d, row.lo), hn::Set(d, row.inv)};
+}
+
+HWY_INLINE VF centred(const RowLanes& row, VF x) { return hn::Sub(hn::Sub(x, row.hi), row.lo); }
+
+HWY_INLINE VF normalized(const RowLanes& row, VF x, VF gamma, VF beta) {
+  return hn::MulAdd(hn::Mul(centred(row, x), row.inv), gamma, beta);
+}
+
+/// γ or β of neighbouring elements, or what stands for them where there are none.
+template <bool kWhole, bool kGiven>
+HWY_INLINE VF affine_lanes(F32 d, const float* values, std::int64_t i, std::int64_t valid,
+                           float otherwise) {
+  if constexpr (kGiven) {
+    return load<kWhole>(d, values + i, valid);
+  } else {
+    return hn::Set(d, otherwise);
+  }
+}
+
+/// Overwrites `count` neighbouring values with those of value(i, valid, whole), the vector of
+/// elements from i on; `whole` is a compile-time constant. With kStream whole vectors bypass the
+/// cache.
+template <bool kStream, class F>
+HWY_INLINE void write_elements(float* out, std::int64_t count, F&& value) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  if constexpr (kStream) {
+    const auto place =
+        static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) / sizeof(float)) % lanes;
+    i = std::min(count, (lanes - place) % lanes);
+    if (i > 0) store_part(value(0, i, std::false_type()), d, out, i);
+  }
+  for (; i + lanes <= count; i += lanes) {
+    const VF v = value(i, lanes, std::true_type());
+    if constexpr (kStream) {
+      hn::Stream(v, d, out + i);
+    } else {
+      hn::StoreU(v, d, out + i);
+    }
+  }
+  if (i < count) store_part(value(i, count - i, std::false_type()), d, out + i, count - i);
+}
+
+// ---- Channels last ----
+
+/// The numbers of neighbouring channels, side by side.
+struct ColumnNumbers {
+  static constexpr std::int64_t kPadded = RowCut::kSlab + HWY_MAX_BYTES / sizeof(float);
+  float hi[kPadded], lo[kPadded], inv[kPadded], gamma[kPadded], beta[kPadded];
+  bool extreme[RowCut::kSlab];
+  bool any_extreme = false;
+
+  template <bool kWhole>
+  HWY_INLINE RowLanes rows(F32 d, std::int64_t i, std::int64_t valid) const {
+    return {load<kWhole>(d, hi + i, valid), load<kWhole>(d, lo + i, valid),
+            load<kWhole>(d, inv + i, valid)};
+  }
+};
+
+/// Calls f(group, first channel, end) for the groups' parts in channels [c0, c1) of a sample.
+template <class F>
+void for_each_group_in(const RowCut& cut, std::int64_t c0, std::int64_t c1, F&& f) {
+  for (std::int64_t c = c0; c < c1;) {
+    const std::int64_t group = c / cut.channels;
+    const std::int64_t end = std::min(c1, (group + 1) * cut.channels);
+    f(group, c, end);
+    c = end;
+  }
+}
+
+/// Of channels [c0, c1) of a sample, at most kSlab.
+inline void fill_numbers(const RowNormState& state, const RowCut& cut, std::int64_t sample,
+                         std::int64_t c0, std::int64_t c1, const float* gamma, const float* beta,
+                         ColumnNumbers& out) {
+  for_each_group_in(cut, c0, c1, [&](std::int64_t group, std::int64_t begin, std::int64_t end) {
+    const std::int64_t row = sample * cut.groups + group;
+    const RowNumbers numbers = row_numbers(state, row);
+    const bool extreme = extreme_row(state, row);
+    out.any_extreme = out.any_extreme || extreme;
+    for (std::int64_t c = begin; c < end; ++c) {
+      const std::int64_t k = c - c0;
+      out.hi[k] = numbers.hi;
+      out.lo[k] = numbers.lo;
+      out.inv[k] = numbers.inv;
+      out.gamma[k] = gamma != nullptr ? gamma[c] : 1.F;
+      out.beta[k] = beta != nullptr ? beta[c] : 0.F;
+      out.extreme[k] = extreme;
+    }
+  });
+}
+
+/// Vectors that are worked on side by side, so that a position's values are read together: as many
+/// as there are registers for.
+constexpr int kTileVectors = HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86 ? 4 : 2;
+
+/// Calls f(whole, vectors, i, valid) for tiles of `vectors` vectors from lane i on that cover
+/// `width` lanes; whole and vectors are compile-time constants.
+template <class F>
+HWY_INLINE void for_each_tile(std::int64_t width, F&& f) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+  std::int64_t i = 0;
+  for (; i + kTileVectors * lanes <= width; i += kTileVectors * lanes) {
+    f(std::true_type(), std::integral_constant<int, kTileVectors>(), i, lanes);
+  }
+  for (; i + lanes <= width; i += lanes) {
+    f(std::true_type(), std::integral_constant<int, 1>(), i, lanes);
+  }
+  if (i < width) f(std::false_type(), std::integral_constant<int, 1>(), i, width - i);
+}
+
+/// Whether whole vectors at `out` and every `stride` values from there on can bypass the cache.
+inline bool can_stream(const float* out, std::int64_t stride) {
+  const auto bytes = static_cast<std::uintptr_t>(hn::Lanes(F32()) * sizeof(float));
+  return reinterpret_cast<std::uintptr_t>(out) % bytes == 0 &&
+         static_cast<std::uintptr_t>(stride) * sizeof(float) % bytes == 0;
+}
+
+/// Stores a vector of a tile.
+template <bool kWhole, bool kStream>
+HWY_INLINE void store_in_tile(VF v, F32 d, float* p, std::int64_t valid) {
+  if constexpr (kWhole && kStream) {
+    hn::Stream(v, d, p);
+  } else {
+    store<kWhole>(v, d, p, valid);
+  }
+}
+
+/// Positions that a tile passes over at once.
+constexpr std::int64_t kPositionsAtOnce = 32;
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard

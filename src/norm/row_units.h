@@ -1,0 +1,54 @@
+// Units of work of the row geometry: rows, or slabs of rows, from the first pass to the second.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "norm/row_implementation.h"
+#include "norm/row_workspace.h"
+#include <evenkeel/core/parallel.h>
+
+namespace evenkeel::norm {
+
+/// Whether there are enough units to keep every thread busy with whole ones, which then stay in its
+/// cache from the first pass to the second. The results do not depend on it.
+inline bool unit_by_unit(std::int64_t units, std::int64_t cuts) {
+  return cuts == 1 || units >= max_threads();
+}
+
+/// Elements of a unit, as the cost of working on it.
+inline std::int64_t unit_cost(const RowCut& cut) { return cut.slab_groups * cut.length(); }
+
+/// Whether the cache is passed by when `out` is written: it is too large to be found there
+/// afterwards, and no line of it was read before.
+inline bool streams(const ConstRowView& out, std::initializer_list<ConstRowView> inputs) {
+  constexpr std::int64_t kStreamBytes = std::int64_t{32} << 20;
+  if (out.numel() * static_cast<std::int64_t>(size_of(out.dtype)) < kStreamBytes) return false;
+  return std::ranges::none_of(inputs, [&](const ConstRowView& in) { return in.data == out.data; });
+}
+
+/// f(slice) for all slices of a unit, last one first: what the pass before it touched last is still
+/// in the cache.
+template <class F>
+void for_each_slice(const RowCut& cut, F&& f) {
+  for (std::int64_t slice = cut.slices; slice-- > 0;) f(slice);
+}
+
+/// γ and β in f32, where the kernels can read them.
+struct AffineNumbers {
+  const float *gamma, *beta;
+
+  AffineNumbers(const Affine& affine, const RowScratch& scratch)
+      : gamma(in_f32(affine.gamma, scratch.gamma)), beta(in_f32(affine.beta, scratch.beta)) {}
+
+ private:
+  static const float* in_f32(const ConstVectorView& values, std::span<float> room) {
+    if (values.empty() || values.f32() != nullptr) return values.f32();
+    for (std::size_t i = 0; i < room.size(); ++i) {
+      room[i] = static_cast<float>(values[static_cast<std::int64_t>(i)]);
+    }
+    return room.data();
+  }
+};
+
+}  // namespace evenkeel::norm
