@@ -48,6 +48,10 @@ bool layouts_coincide(const Shape& shape) {
   return c == 1 || s == 1;
 }
 
+bool keeps_channels(const Shape& from, const Shape& to) {
+  return to.rank() >= 3 && to[0] == from[0] && to[1] == from[1];
+}
+
 }  // namespace
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Layout layout) {
@@ -100,7 +104,8 @@ Tensor Tensor::reshape(const Shape& shape) const {
     fail<ShapeError>("[tensor] cannot see {} as {}: the numbers of elements differ", shape_.str(),
                      shape.str());
   }
-  if (layout_ == Layout::channels_last && !layouts_coincide(shape_)) {
+  const bool last = layout_ == Layout::channels_last && !layouts_coincide(shape_);
+  if (last && !keeps_channels(shape_, shape)) {
     fail<ShapeError>(
         "[tensor] cannot see channels-last {} as {} without copying; use "
         "to(Layout::channels_first) first",
@@ -108,7 +113,7 @@ Tensor Tensor::reshape(const Shape& shape) const {
   }
   Tensor result = *this;
   result.shape_ = shape;
-  result.layout_ = Layout::channels_first;
+  result.layout_ = last ? Layout::channels_last : Layout::channels_first;
   return result;
 }
 

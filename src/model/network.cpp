@@ -53,14 +53,21 @@ void check_input(const ZooRow& row, const NetworkOptions& options) {
     fail<ShapeError>("[{}] expected samples with at least one value, got shape {}", row.info.name,
                      options.input.str());
   }
-  if (row.info.spatial && options.input.rank() != 3) {
+  if (row.info.input == NetworkInput::images && options.input.rank() != 3) {
     fail<ShapeError>(
         "[{}] expected images [channels, height, width], got samples of shape {}; use mlp or "
         "paper-mlp",
         row.info.name, options.input.str());
   }
+  if (row.info.input == NetworkInput::sequences && options.input.rank() != 2 &&
+      options.input.rank() != 3) {
+    fail<ShapeError>(
+        "[{}] expected sequences [features, steps] or images [channels, height, width], got "
+        "samples of shape {}; use mlp or paper-mlp",
+        row.info.name, options.input.str());
+  }
   if (options.dropout > 0 && !row.has_dropout) {
-    fail<UsageError>("[{}] has no dropout; leave it at 0 or use mlp, paper-mlp or convnet",
+    fail<UsageError>("[{}] has no dropout; leave it at 0 or use mlp or convnet",
                      row.info.name);
   }
 }
@@ -164,7 +171,9 @@ bool prefers_channels_last(const NetworkOptions& options) {
   constexpr std::array<std::string_view, 4> kSequences{"LSTM", "GRU", "MultiheadAttention",
                                                        "EncoderLayer"};
   const int rank = options.input.rank();
-  if (options.net != "config") return rank == 3 && find_row(options.net).info.spatial;
+  if (options.net != "config") {
+    return find_row(options.net).info.input != NetworkInput::any && rank > 1;
+  }
   return (rank == 3 && has_layer(options.layers, kImages)) ||
          (rank == 2 && has_layer(options.layers, kSequences));
 }

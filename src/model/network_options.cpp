@@ -66,6 +66,8 @@ NetworkOptions network_options(const Config& config) {
   options.eps = values.get("eps", options.eps);
   options.momentum = momentum_of(values, options.momentum);
   options.dropout = values.get("dropout", options.dropout);
+  options.weight_standardization =
+      values.get("weight_standardization", options.weight_standardization);
   const auto input = values.get("input", std::vector<std::int64_t>{});
   if (input.size() >= static_cast<std::size_t>(Shape::kMaxRank)) {
     fail<UsageError>("[config] input has {} extents, at most {} are possible", input.size(),
@@ -90,6 +92,7 @@ void put_network_options(const NetworkOptions& options, Config& config) {
     values.set("momentum", std::string("cumulative"));
   }
   values.set("dropout", options.dropout);
+  if (options.weight_standardization) values.set("weight_standardization", true);
   const auto dims = options.input.dims();
   values.set("input", std::vector<std::int64_t>(dims.begin(), dims.end()));
   values.set("classes", options.classes);

@@ -26,7 +26,8 @@ std::uint64_t of_layers(const std::vector<LayerSpec>& layers) {
 
 std::uint64_t of_named(const ZooRow& row, const NetworkOptions& options) {
   const std::int64_t inputs =
-      row.info.spatial && options.input.rank() > 0 ? options.input[0] : options.input.numel();
+      row.info.input != NetworkInput::any && options.input.rank() > 0 ? options.input[0]
+                                                                      : options.input.numel();
   const std::uint64_t of_inputs = saturating_product(row.weights.per_input, positive(inputs));
   const std::uint64_t of_classes =
       saturating_product(row.weights.per_class, positive(options.classes));

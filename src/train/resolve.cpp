@@ -15,9 +15,10 @@ struct Defaults {
   double sgd_lr_without_norm;
   double adamw_lr;
   double weight_decay;
+  std::string_view optimizer = "sgd";
 };
 
-constexpr std::array<Defaults, 10> kDefaults{{
+constexpr std::array<Defaults, 11> kDefaults{{
     {"mlp", 0.1, 0.02, 2e-3, 5e-4},
     {"paper-mlp", 0.5, 0.1, 5e-3, 0},
     {"convnet", 0.1, 0.01, 2e-3, 5e-4},
@@ -27,6 +28,7 @@ constexpr std::array<Defaults, 10> kDefaults{{
     {"inception-small", 0.1, 0.01, 2e-3, 5e-4},
     {"densenet-small", 0.1, 0.02, 2e-3, 5e-4},
     {"mobilenet-small", 0.1, 0.01, 2e-3, 5e-4},
+    {"encoder-small", 0.02, 0.02, 2e-3, 5e-4, "adamw"},
     {"config", 0.05, 0.01, 1e-3, 1e-4},
 }};
 
@@ -35,6 +37,13 @@ const Defaults& defaults_of(const std::string& net) {
     if (row.net == net) return row;
   }
   return kDefaults.back();
+}
+
+std::string usual_norm(const std::string& net) {
+  for (const model::NetworkInfo& info : model::networks()) {
+    if (info.name == net) return info.usual_norm;
+  }
+  return "batch";
 }
 
 bool is_image(const Shape& sample) { return sample.rank() == 3; }
@@ -62,11 +71,6 @@ void check(const Settings& settings) {
     fail<UsageError>(
         "[settings] 'patience' needs a validation part; give 'validation', such as 0.1");
   }
-  if (settings.nesterov && (settings.optimizer != "sgd" || settings.sgd_momentum == 0)) {
-    fail<UsageError>(
-        "[settings] 'nesterov' needs the optimizer sgd with 'sgd_momentum' above 0, got {}",
-        settings.optimizer);
-  }
   if (settings.resume && settings.out.empty()) {
     fail<UsageError>("[settings] 'resume' needs the run folder; give 'out'");
   }
@@ -78,14 +82,19 @@ void check(const Settings& settings) {
 Settings resolve(const Settings& settings, const Shape& sample) {
   Settings result = settings;
   const Defaults& row = defaults_of(settings.net);
+  if (result.norm == "auto") result.norm = usual_norm(result.net);
+  if (result.optimizer == "auto") result.optimizer = row.optimizer;
+  const bool sgd = result.optimizer == "sgd";
+  if (result.nesterov && (!sgd || result.sgd_momentum == 0)) {
+    fail<UsageError>(
+        "[settings] 'nesterov' needs the optimizer sgd with 'sgd_momentum' above 0, got {}",
+        result.optimizer);
+  }
   if (!result.lr) {
-    const bool plain = settings.norm == "none";
-    result.lr =
-        settings.optimizer == "sgd" ? (plain ? row.sgd_lr_without_norm : row.sgd_lr) : row.adamw_lr;
+    const bool plain = result.norm == "none";
+    result.lr = sgd ? (plain ? row.sgd_lr_without_norm : row.sgd_lr) : row.adamw_lr;
   }
-  if (!result.weight_decay) {
-    result.weight_decay = settings.optimizer == "sgd" ? row.weight_decay : 0.01;
-  }
+  if (!result.weight_decay) result.weight_decay = sgd ? row.weight_decay : 0.01;
   const bool images = is_image(sample);
   if (result.augment == "auto") {
     result.augment = images && sample[0] == 3 ? "flip,crop" : "none";
@@ -111,6 +120,7 @@ model::NetworkOptions network_options(const Settings& settings, const Shape& sam
   options.eps = settings.eps;
   options.momentum = settings.momentum;
   options.dropout = settings.dropout;
+  options.weight_standardization = settings.weight_standardization;
   options.input = sample;
   options.classes = classes;
   options.layers = settings.layers;

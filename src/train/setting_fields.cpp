@@ -18,13 +18,13 @@ std::vector<std::string> network_names() {
 }
 
 std::vector<std::string> optimizer_names() {
-  std::vector<std::string> names;
+  std::vector<std::string> names{"auto"};
   for (const optim::OptimizerRow& row : optim::optimizers()) names.push_back(row.name);
   return names;
 }
 
 SettingField norm_field() {
-  std::vector<std::string> names;
+  std::vector<std::string> names{"auto"};
   for (const model::NormKind& kind : model::norm_kinds()) {
     names.push_back(std::string(kind.name) +
                     (kind.number.empty() ? "" : fmt::format("[:{}]", kind.fallback)));
@@ -33,7 +33,7 @@ SettingField norm_field() {
       text_field("norm", fmt::format("{}", fmt::join(names, ", ")), &Settings::norm);
   field.set = [](Settings& settings, const OptionValue& value) {
     const std::string text = to_text("norm", value);
-    (void)model::parse_norm(text);  // throws for one that does not exist
+    if (text != "auto") (void)model::parse_norm(text);  // throws for one that does not exist
     settings.norm = text;
   };
   return field;
@@ -103,7 +103,7 @@ std::vector<SettingField> make_fields() {
       integer_field("accumulate", "parts of a batch, one after another through the network",
                     &S::accumulate, {1, 1 << 23}),
       lr_field(),
-      choice_field("optimizer", "sgd or adamw", &S::optimizer, optimizer_names()),
+      choice_field("optimizer", "sgd, adamw or auto", &S::optimizer, optimizer_names()),
       number_field("sgd_momentum", "momentum of sgd", &S::sgd_momentum, part),
       flag_field("nesterov", "Nesterov's momentum for sgd", &S::nesterov),
       schedule_field(),
@@ -120,6 +120,8 @@ std::vector<SettingField> make_fields() {
                      &S::momentum, "cumulative", {0, 1, false, false}),
       decay_field(),
       number_field("dropout", "after each hidden block", &S::dropout, part),
+      flag_field("weight_standardization", "standardize the kernels of convolutions",
+                 &S::weight_standardization),
       choice_field("augment", "changes to training images", &S::augment,
                    {"auto", "none", "flip", "crop", "flip,crop"}),
       number_field("validation", "part of the training samples kept for validation", &S::validation,

@@ -1,5 +1,8 @@
 // Each command does its work.
 
+#include <algorithm>
+#include <filesystem>
+
 #include "cli/command.h"
 #include <evenkeel/core/tensor.h>
 #include <evenkeel/io/image.h>
@@ -202,6 +205,24 @@ TEST_F(Command, CompareTrainsBothArms) {
     const json again = run_json({"eval", arm["run"].get<std::string>(), "--json"});
     EXPECT_EQ(again["accuracy"], arm["accuracy"]);
   }
+}
+
+TEST_F(Command, CompareTakesNormsAndSeeds) {
+  const json result = run_json({"compare", "--data", "glyphs:train=320,test=100", "--epochs", "1",
+                                "--rates", "0.03", "--norms", "layer,group:4", "--seeds", "3",
+                                "--batch-size", "16", "--out", "norms", "--json"});
+  ASSERT_EQ(result["arms"].size(), 2U);
+  EXPECT_EQ(result["arms"][0]["norm"], "layer");
+  EXPECT_EQ(result["arms"][1]["norm"], "group:4");
+  for (const json& arm : result["arms"]) {
+    std::vector<double> accuracies = arm["accuracies"];
+    ASSERT_EQ(accuracies.size(), 3U);
+    std::ranges::sort(accuracies);
+    EXPECT_EQ(arm["accuracy"], accuracies[1]);
+    EXPECT_NE(accuracies[0], accuracies[2]);
+    EXPECT_EQ(arm["steps"], 18);
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder() / "norms" / "group-4-0.03-seed-3"));
 }
 
 TEST_F(Command, InspectListsTensorsOfOtherFiles) {

@@ -167,6 +167,9 @@ TEST_F(Mistake, CompareRefusesBadRatesAndEpochs) {
   }
   expect_fault({"compare", "--rates", "fast"}, kUsage, {"--rates", "number", "'fast'"});
   expect_fault({"compare", "--seed", "-1"}, kUsage, {"--seed", "0 or more"});
+  expect_fault({"compare", "--seeds", "0"}, kUsage, {"--seeds", "1 to 1000"});
+  expect_fault({"compare", "--batch-size", "1"}, kUsage, {"--batch-size", "2 or more"});
+  expect_fault({"compare", "--norms", "batch,lajer"}, kUsage, {"'lajer'", "'layer'"});
   expect_fault({"compare", "--epochs", "0"}, kUsage, {"--epochs", "1 or more"});
   expect_fault({"compare", "--rate", "0.1"}, kUsage, {"no flag '--rate'", "'--rates'"});
   expect_fault({"compare", "--net", "mpl", "--data", "glyphs:train=64,test=10"}, kUsage, {"'mlp'"});

@@ -36,6 +36,10 @@ Shape batch(std::int64_t n, const Shape& sample) {
   return Shape(std::span<const std::int64_t>(dims));
 }
 
+bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
 int count_type(nn::Module& network, std::string_view prefix) {
   int count = 0;
   network.visit([&](const std::string&, nn::Module& module) {
@@ -176,6 +180,46 @@ TEST(Network, ConvnetTakesTinyImages) {
             (Shape{2, 3}));
 }
 
+TEST(Network, EncoderTakesSequencesOfAnyLengthAndImagesInPatches) {
+  const auto sequences = build_network(named("encoder-small", {12, 20}, 9), 1);
+  EXPECT_EQ(sequences->output_shape({2, 12, 5}), (Shape{2, 9}));
+  const auto images = build_network(named("encoder-small", {3, 32, 32}), 1);
+  EXPECT_EQ(images->state_dict()[0].second.shape(), (Shape{64, 3, 4, 4}));
+  EXPECT_TRUE(contains(message_of<ShapeError>([] { build_network(named("encoder-small", {40}), 1); }),
+                       "sequences"));
+  EXPECT_TRUE(contains(
+      message_of<ShapeError>([] { build_network(named("encoder-small", {1, 30, 28}), 1); }),
+      "multiples of 4"));
+}
+
+TEST(Network, EncoderKnowsFourNorms) {
+  NetworkOptions options = named("encoder-small", {3, 16, 16});
+  for (const auto& [norm, type] : {std::pair{"layer", "LayerNorm"}, {"rms", "RMSNorm"},
+                                   {"batch", "BatchNorm1d"}}) {
+    options.norm = norm;
+    EXPECT_EQ(count_type(*build_network(options, 1), type), 7) << norm;  // two a layer, one behind
+  }
+  options.placement = Placement::after;
+  EXPECT_EQ(count_type(*build_network(options, 1), "BatchNorm1d"), 6);
+  options.norm = "group:8";
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { build_network(options, 1); }),
+                       "norm is layer, rms, batch or none, not 'group:8'"));
+}
+
+TEST(Network, StandardizesTheWeightsOfConvolutionsWhereAsked) {
+  NetworkOptions options = named("resnet20", {3, 8, 8});
+  options.norm = "group:8";
+  options.weight_standardization = true;
+  int standardized = 0;
+  build_network(options, 1)->visit([&](const std::string& path, nn::Module& module) {
+    const auto* conv = dynamic_cast<nn::Convolution*>(&module);
+    if (conv == nullptr) return;
+    EXPECT_TRUE(conv->weight_standardization()) << path;
+    ++standardized;
+  });
+  EXPECT_EQ(standardized, 21);
+}
+
 TEST(Network, NormBeforeReplacesTheBias) {
   const auto network = build_network(named("mlp", {1, 28, 28}), 1);
   EXPECT_FALSE(dynamic_cast<nn::Linear&>(network->child(1)).has_bias());
@@ -267,6 +311,7 @@ TEST(NetworkOptions, SurviveAConfig) {
   options.eps = 1e-3;
   options.momentum = std::nullopt;
   options.dropout = 0.1;
+  options.weight_standardization = true;
   Config config;
   put_network_options(options, config);
   const NetworkOptions back = network_options(parse_config(to_toml(config), "test"));
@@ -276,6 +321,7 @@ TEST(NetworkOptions, SurviveAConfig) {
   EXPECT_EQ(back.eps, 1e-3);
   EXPECT_FALSE(back.momentum);
   EXPECT_EQ(back.dropout, 0.1);
+  EXPECT_TRUE(back.weight_standardization);
   EXPECT_EQ(back.input, (Shape{3, 20, 24}));
   EXPECT_EQ(back.classes, 5);
 }

@@ -42,7 +42,7 @@ TEST(Size, OfEveryNamedNetworkIsAtLeastWhatIsCounted) {
       NetworkOptions options;
       options.net = info.name;
       options.norm = norm;
-      options.input = info.spatial ? Shape{3, 32, 32} : Shape{40};
+      options.input = info.input == NetworkInput::any ? Shape{40} : Shape{3, 32, 32};
       options.classes = 7;
       const std::uint64_t least = least_values(options);
       const std::uint64_t held = values_of(*build_network(options, 1));

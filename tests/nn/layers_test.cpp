@@ -244,5 +244,26 @@ TEST(Flatten, gradient_comes_in_the_layout_of_the_input) {
   EXPECT_TRUE(identical(layer.backward(y), x));
 }
 
+TEST(Flatten, makes_a_sequence_of_the_positions_without_moving_them) {
+  const Tensor x = random_tensor({2, 3, 2, 4}, 1);
+  Flatten layer({.start_dim = 2});
+  for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+    const Tensor image = x.to(layout);
+    const Tensor y = layer.forward(image);
+    EXPECT_EQ(y.shape(), Shape({2, 3, 8}));
+    EXPECT_EQ(y.layout(), layout);
+    EXPECT_EQ(y.raw(), image.raw()) << "no copy is needed";
+    EXPECT_TRUE(identical(y.to(Layout::channels_first).reshape(x.shape()), x));
+    EXPECT_TRUE(identical(layer.backward(y), image));
+  }
+}
+
+TEST(Flatten, refuses_what_it_cannot_join) {
+  EXPECT_THROW(Flatten({.start_dim = 0}), UsageError);
+  EXPECT_THROW(Flatten({.start_dim = 3}), UsageError);
+  Flatten to_sequence({.start_dim = 2});
+  EXPECT_THROW(to_sequence.forward(random_tensor({2, 3}, 1)), ShapeError);
+}
+
 }  // namespace
 }  // namespace evenkeel::nn

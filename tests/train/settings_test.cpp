@@ -165,11 +165,22 @@ TEST(Settings, RefusesWhatDoesNotGoTogether) {
   EXPECT_TRUE(contains(message([](Settings& s) { s.patience = 3; }), "validation"));
   EXPECT_TRUE(contains(message([](Settings& s) { s.resume = true; }), "'out'"));
   EXPECT_TRUE(contains(message([](Settings& s) { s.net = "config"; }), "layer"));
-  EXPECT_TRUE(contains(message([](Settings& s) {
-                         s.nesterov = true;
-                         s.optimizer = "adamw";
-                       }),
-                       "sgd"));
+  Settings adamw;
+  adamw.optimizer = "adamw";
+  adamw.nesterov = true;
+  EXPECT_TRUE(
+      contains(error_of<UsageError>([&] { (void)resolve(adamw, {1, 28, 28}); }), "the optimizer sgd"));
+}
+
+TEST(Resolve, ChoosesNormAndOptimizerOfTheNet) {
+  Settings settings;
+  EXPECT_EQ(resolve(settings, {1, 28, 28}).norm, "batch");
+  EXPECT_EQ(resolve(settings, {1, 28, 28}).optimizer, "sgd");
+  settings.net = "encoder-small";
+  EXPECT_EQ(resolve(settings, {1, 28, 28}).norm, "layer");
+  EXPECT_EQ(resolve(settings, {1, 28, 28}).optimizer, "adamw");
+  settings.norm = "rms";
+  EXPECT_EQ(resolve(settings, {1, 28, 28}).norm, "rms");
 }
 
 TEST(Resolve, ChoosesARateForEveryNetAndOptimizer) {

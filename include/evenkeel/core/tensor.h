@@ -82,8 +82,9 @@ class Tensor {
 
   /// A view of samples [begin, end) of the first dimension.
   Tensor slice(std::int64_t begin, std::int64_t end) const;
-  /// A view with another shape of as many elements. Of a channels-last tensor of rank 3 or more only
-  /// where the memory order allows it (use to(Layout::channels_first) first).
+  /// A view with another shape of as many elements, channels first. Of a channels-last tensor whose
+  /// memory order differs only [N, C, spatial...] with other spatial dimensions, channels last (use
+  /// to(Layout::channels_first) first).
   Tensor reshape(const Shape& shape) const;
   /// An independent copy.
   Tensor clone() const;

@@ -22,14 +22,22 @@ struct NetworkOptions {
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< PyTorch's convention; empty: cumulative average
   double dropout = 0.0;                  ///< after each hidden block of the networks that have it
+  bool weight_standardization = false;   ///< of the named networks' convolutions
   Shape input;                           ///< of one sample, e.g. [1, 28, 28]
   std::int64_t classes = 10;
   std::vector<LayerSpec> layers;  ///< for "config"
 };
 
+enum class NetworkInput : std::uint8_t {
+  any,        ///< [N, ...], flattened
+  images,     ///< [N, C, H, W], better channels last
+  sequences,  ///< [N, C, T], or [N, C, H, W] cut into patches; better channels last
+};
+
 struct NetworkInfo {
   std::string name, help;
-  bool spatial;  ///< convolutional: takes [N, C, H, W] and prefers channels last
+  NetworkInput input;
+  std::string usual_norm = "batch";  ///< what the norm "auto" of the settings means
 };
 /// The table of named networks.
 const std::vector<NetworkInfo>& networks();
@@ -41,8 +49,8 @@ std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::ui
 /// Whether inputs are better given channels last.
 bool prefers_channels_last(const NetworkOptions& options);
 
-/// NetworkOptions from config values (keys net, norm, placement, eps, momentum, dropout, input,
-/// classes) and back.
+/// NetworkOptions from config values (keys net, norm, placement, eps, momentum, dropout,
+/// weight_standardization, input, classes) and back.
 NetworkOptions network_options(const Config& config);
 void put_network_options(const NetworkOptions& options, Config& config);
 

@@ -28,7 +28,7 @@ struct Settings {
   std::int64_t batch_size = 64;
   std::int64_t accumulate = 1;  ///< parts of a batch that go through the network one by one
   std::optional<double> lr;  ///< the peak of the schedule
-  std::string optimizer = "sgd";
+  std::string optimizer = "auto";  ///< sgd, or adamw for encoder-small
   double sgd_momentum = 0.9;
   bool nesterov = false;
   std::string schedule = "one-cycle";
@@ -38,11 +38,12 @@ struct Settings {
   double clip = 0;  ///< 0: off
   double label_smoothing = 0;
 
-  std::string norm = "batch";
+  std::string norm = "auto";  ///< a word of norm_kinds(); auto: batch, or layer in encoder-small
   std::string placement = "before";
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< of batch norm; empty: cumulative average
   double dropout = 0;
+  bool weight_standardization = false;  ///< of convolutions
 
   std::string augment = "auto";  ///< none, flip, crop, flip,crop
   double validation = 0;         ///< part of the training samples

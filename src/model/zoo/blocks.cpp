@@ -47,6 +47,7 @@ nn::Conv2d Blocks::conv(std::int64_t in, std::int64_t out, std::int64_t kernel, 
   options.padding = kernel / 2;
   options.groups = groups;
   options.bias = bias;
+  options.weight_standardization = options_.weight_standardization;
   return nn::Conv2d(in, out, kernel, options);
 }
 

@@ -22,6 +22,8 @@ class Blocks {
  public:
   explicit Blocks(const NetworkOptions& options);
 
+  /// Of [N, C, H, W] where `spatial`, else of [N, C]. There must be a norm.
+  void add_norm(nn::Sequential& net, std::int64_t features, bool spatial) const;
   /// The normalization of the network's input, where that is the only one.
   void add_input_norm1d(nn::Sequential& net, std::int64_t features) const;
   void add_input_norm2d(nn::Sequential& net, std::int64_t channels) const;
@@ -51,7 +53,6 @@ class Blocks {
   bool placed(Placement placement) const {
     return !norm_.none() && options_.placement == placement;
   }
-  void add_norm(nn::Sequential& net, std::int64_t features, bool spatial) const;
   nn::Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
                   std::int64_t groups, bool bias) const;
 

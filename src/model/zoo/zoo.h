@@ -21,7 +21,7 @@ enum class Init : std::uint8_t {
 /// The values of the linear maps without their biases, which every choice of options has.
 struct Weights {
   std::uint64_t fixed;
-  std::uint64_t per_input;  ///< per channel where the network is spatial, else per value
+  std::uint64_t per_input;  ///< per channel, or per value of NetworkInput::any
   std::uint64_t per_class;
 };
 
@@ -30,7 +30,7 @@ struct ZooRow {
   bool has_dropout;
   Init init;
   Weights weights;
-  /// `options.input` is [C, H, W] where info.spatial.
+  /// `options.input` is what info.input says.
   nn::Sequential (*build)(const NetworkOptions& options);
 };
 
@@ -45,6 +45,7 @@ nn::Sequential build_preact_resnet20(const NetworkOptions& options);
 nn::Sequential build_inception_small(const NetworkOptions& options);
 nn::Sequential build_densenet_small(const NetworkOptions& options);
 nn::Sequential build_mobilenet_small(const NetworkOptions& options);
+nn::Sequential build_encoder_small(const NetworkOptions& options);
 
 /// Networks from a layer list.
 nn::Sequential build_layers(const std::vector<LayerSpec>& layers);

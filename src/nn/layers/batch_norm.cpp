@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "nn/layers/checks.h"
+#include "nn/layers/momentum_options.h"
 #include <evenkeel/nn/layers/batch_norm.h>
 
 namespace evenkeel::nn {
@@ -122,11 +123,7 @@ Options BatchNorm::options() const {
                  {"affine", settings_.affine},
                  {"track_running_stats", settings_.track_running_stats},
                  {"unbiased", settings_.unbiased}};
-  if (settings_.momentum) {
-    result.set("momentum", *settings_.momentum);
-  } else {
-    result.set("cumulative", true);
-  }
+  put_momentum(settings_.momentum, result);
   if (settings_.ghost_size > 0) result.set("ghost_size", settings_.ghost_size);
   if (settings_.small_batch != SmallBatch::error) {
     result.set("small_batch", std::string(nn::name_of(settings_.small_batch)));

@@ -2,6 +2,7 @@
 
 #include "nn/layers/checks.h"
 #include "nn/layers/join.h"
+#include "nn/layers/momentum_options.h"
 #include "nn/layers/rows.h"
 #include "nn/layers/sequence_rows.h"
 #include <evenkeel/nn/layers/activation.h>
@@ -31,10 +32,12 @@ constexpr std::size_t kDropout2 = 8;  // behind the feed-forward part
 /// The feed-forward part in order.
 constexpr std::array kFeed{kLinear1, kActivation, kDropout, kLinear2, kDropout2};
 
-std::unique_ptr<Module> make_norm(const std::string& kind, std::int64_t embed, double eps) {
+std::unique_ptr<Module> make_norm(const EncoderOptions& options, std::int64_t embed) {
+  const std::string& kind = options.norm;
+  const double eps = options.eps;
   if (kind == "layer") return to_owned(LayerNorm({embed}, {.eps = eps}));
   if (kind == "rms") return to_owned(RMSNorm({embed}, {.eps = eps}));
-  if (kind == "batch") return to_owned(BatchNorm1d(embed, {.eps = eps}));
+  if (kind == "batch") return to_owned(BatchNorm1d(embed, {.eps = eps, .momentum = options.momentum}));
   if (kind == "none") return to_owned(Identity());
   fail<UsageError>("[EncoderLayer] norm is layer, rms, batch or none, not '{}'{}", kind,
                    did_you_mean(kind, {"layer", "rms", "batch", "none"}));
@@ -59,8 +62,8 @@ EncoderLayer::EncoderLayer(std::int64_t embed_dim, std::int64_t num_heads, Encod
   register_child("self_attn", to_owned(MultiheadAttention(embed_, heads_, {.dropout = p})));
   register_child("linear1", to_owned(Linear(embed_, wide)));
   register_child("linear2", to_owned(Linear(wide, embed_)));
-  register_child("norm1", make_norm(options_.norm, embed_, options_.eps));
-  register_child("norm2", make_norm(options_.norm, embed_, options_.eps));
+  register_child("norm1", make_norm(options_, embed_));
+  register_child("norm2", make_norm(options_, embed_));
   register_child("activation", make_activation(options_.activation));
   register_child("dropout", to_owned(Dropout(p)));
   register_child("dropout1", to_owned(Dropout(p)));
@@ -68,14 +71,16 @@ EncoderLayer::EncoderLayer(std::int64_t embed_dim, std::int64_t num_heads, Encod
 }
 
 Options EncoderLayer::options() const {
-  return {{"embed_dim", embed_},
-          {"num_heads", heads_},
-          {"feedforward_dim", options_.feedforward_dim},
-          {"norm", options_.norm},
-          {"norm_first", options_.norm_first},
-          {"activation", options_.activation},
-          {"dropout", options_.dropout},
-          {"eps", options_.eps}};
+  Options result{{"embed_dim", embed_},
+                 {"num_heads", heads_},
+                 {"feedforward_dim", options_.feedforward_dim},
+                 {"norm", options_.norm},
+                 {"norm_first", options_.norm_first},
+                 {"activation", options_.activation},
+                 {"dropout", options_.dropout},
+                 {"eps", options_.eps}};
+  if (options_.norm == "batch") put_momentum(options_.momentum, result);
+  return result;
 }
 
 MultiheadAttention& EncoderLayer::attention() {
@@ -158,7 +163,7 @@ LayerRow encoder_layer_row() {
   row.help =
       "self-attention and a feed-forward part over [N, C, T]: embed_dim, num_heads, "
       "feedforward_dim, norm (layer, rms, batch, none), norm_first, activation (relu, gelu), "
-      "dropout, eps";
+      "dropout, eps, momentum or decay or cumulative";
   row.make = [](const Options& options) -> std::unique_ptr<Module> {
     EncoderOptions settings;
     settings.feedforward_dim = options.get("feedforward_dim", settings.feedforward_dim);
@@ -167,6 +172,7 @@ LayerRow encoder_layer_row() {
     settings.activation = options.get("activation", settings.activation);
     settings.dropout = options.get("dropout", settings.dropout);
     settings.eps = options.get("eps", settings.eps);
+    if (settings.norm == "batch") settings.momentum = get_momentum(options, settings.momentum);
     const std::int64_t embed = options.require_int("embed_dim", "EncoderLayer");
     return std::make_unique<EncoderLayer>(embed, options.require_int("num_heads", "EncoderLayer"),
                                           settings);
@@ -178,7 +184,7 @@ LayerRow encoder_layer_row() {
       {{"dropout", 0.0}},
       {{"norm", std::string("rms")}, {"dropout", 0.0}},
       {{"norm_first", false}, {"eps", 1e-3}},
-      {{"norm", std::string("batch")}, {"norm_first", false}, {"dropout", 0.0}},
+      {{"norm", std::string("batch")}, {"norm_first", false}, {"dropout", 0.0}, {"momentum", 0.3}},
       {{"norm", std::string("none")}}};
   for (const Options& variant : variants) {
     Options options = sizes;

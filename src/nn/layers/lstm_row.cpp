@@ -1,5 +1,6 @@
 #include <array>
 
+#include "nn/layers/momentum_options.h"
 #include "nn/layers/recurrent_row.h"
 #include "nn/layers/rows.h"
 #include <evenkeel/core/error.h>
@@ -39,9 +40,7 @@ RecurrentNorm read_norm(const Options& options) {
   if (options.contains("gamma")) norm.gamma = options.get("gamma", 1.0);
   if (options.contains("norm_cell")) norm.cell = options.get("norm_cell", false);
   if (norm.kind == Kind::layer) return norm;
-  norm.momentum = options.get("momentum", *norm.momentum);
-  if (options.contains("decay")) norm.momentum = 1 - options.get("decay", 0.9);
-  if (options.get("cumulative", false)) norm.momentum.reset();
+  norm.momentum = get_momentum(options, norm.momentum);
   norm.max_steps = options.get("max_steps", norm.max_steps);
   norm.reuse = options.get("reuse", norm.reuse);
   return norm;
@@ -78,11 +77,7 @@ Options LSTM::options() const {
   if (norm_.kind == Kind::layer) return result;
   result.set("max_steps", norm_.max_steps);
   result.set("reuse", norm_.reuse);
-  if (norm_.momentum) {
-    result.set("momentum", *norm_.momentum);
-  } else {
-    result.set("cumulative", true);
-  }
+  put_momentum(norm_.momentum, result);
   return result;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct EncoderOptions {
   std::string activation = "gelu";   ///< relu or gelu
   double dropout = 0.1;  ///< on attention weights, inside the feed-forward part, before each sum
   double eps = 1e-5;     ///< of the normalizations
+  std::optional<double> momentum = 0.1;  ///< of batch norm, as in BatchNorm; none: plain average
 };
 
 /// Self-attention and a feed-forward part applied to every step, each with a connection past it
