@@ -58,7 +58,8 @@ grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]' $folders | LC_ALL=
     }
 
     if (name ~ /^hwy\// && file !~ /^src\/norm\//) fault(name " belongs into src/norm alone")
-    if (name ~ /dnnl/ && file !~ /^src\/ops\//) fault(name " belongs into src/ops alone")
+    # Benchmarks measure oneDNN itself.
+    if (name ~ /dnnl/ && file !~ /^(src\/ops|bench)\//) fault(name " belongs into src/ops alone")
     if (name ~ /^toml\+\+/ && file !~ /^src\/model\//) fault(name " belongs into src/model alone")
     if (file ~ /^include\// && name ~ /^(nlohmann\/|zlib|zconf|png|CLI\/|hwy\/|toml)/) {
       fault(name " may not be included by a public header")

@@ -8,7 +8,7 @@ trap 'rm -rf "$tree"' EXIT
 
 # check FILE INCLUDE EXPECTED: EXPECTED is "ok" or a part of the message.
 check() {
-  rm -rf "${tree:?}/include" "$tree/src" "$tree/apps"
+  rm -rf "${tree:?}/include" "$tree/src" "$tree/apps" "$tree/bench"
   mkdir -p "$(dirname "$tree/$1")"
   printf '// A file.\n#include %s\n' "$2" >"$tree/$1"
   code=0
@@ -25,6 +25,7 @@ check() {
 check src/train/a.cpp '<evenkeel/model/network.h>' ok
 check src/norm/cpu/a-inl.h '<hwy/highway.h>' ok
 check src/ops/a.cpp '<oneapi/dnnl/dnnl.hpp>' ok
+check bench/a.cpp '<oneapi/dnnl/dnnl.hpp>' ok
 check src/model/a.cpp '<toml++/toml.h>' ok
 check src/io/a.cpp '<nlohmann/json.hpp>' ok
 check src/nn/a.cpp '"nn/layers/a.h"' ok

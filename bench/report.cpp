@@ -1,0 +1,127 @@
+#include "report.h"
+
+#include <algorithm>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <evenkeel/core/error.h>
+
+namespace evenkeel::bench {
+namespace {
+
+Json list_json(const std::vector<Measurement>& measurements) {
+  Json list = Json::array();
+  for (const Measurement& m : measurements) list.push_back(to_json(m));
+  return list;
+}
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  return fmt::format("{:%Y-%m-%d}", fmt::gmtime(now));
+}
+
+/// One row per way to run a step, ours first; the ratio compares it with the fastest peer.
+Grid step_grid(const std::vector<Measurement>& steps) {
+  Grid grid;
+  grid.rows.push_back({"step", "batch", "threads", "by", "ms", "ratio"});
+  for (const Measurement& m : steps) {
+    double best_peer = 0;
+    for (const Entry& entry : m.entries) {
+      if (entry.candidate.who == "evenkeel") continue;
+      best_peer = best_peer == 0 ? entry.timing.min : std::min(best_peer, entry.timing.min);
+    }
+    for (const Entry& entry : m.entries) {
+      const bool own = entry.candidate.who == "evenkeel";
+      grid.rows.push_back(
+          {m.shape, fmt::format("{}", m.size.n), fmt::format("{}", m.work.threads),
+           own ? entry.candidate.name()
+               : fmt::format("{} {} {}", entry.candidate.who, entry.candidate.version,
+                             entry.candidate.how),
+           with_median(entry.timing),
+           own && best_peer > 0 ? fmt::format("{:.2f}", best_peer / entry.timing.min) : ""});
+    }
+  }
+  return grid;
+}
+
+std::vector<Measurement> kernels_of(const Findings& findings) {
+  std::vector<Measurement> all = findings.batch_norm;
+  all.insert(all.end(), findings.rows.begin(), findings.rows.end());
+  return all;
+}
+
+std::string refusals(const std::vector<Measurement>& measurements) {
+  std::string text;
+  for (const Measurement& m : measurements) {
+    for (const std::string& line : m.refused) {
+      text += fmt::format("{} x {} {}: {}\n", m.size.n, m.shape, m.work.name(), line);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+Json report_json(const Findings& findings, const Json& machine) {
+  return {{"format", 1},
+          {"date", today()},
+          {"machine", machine},
+          {"batch_norm", list_json(findings.batch_norm)},
+          {"rows", list_json(findings.rows)},
+          {"steps", list_json(findings.steps)},
+          {"growth", list_json(findings.growth)},
+          {"threads", list_json(findings.threads)}};
+}
+
+std::string report_text(const Findings& findings, const std::string& machine) {
+  const std::vector<Measurement> kernels = kernels_of(findings);
+  std::string text = fmt::format(
+      "{}\n{}\nmilliseconds, minimum (median); ratio: the best peer of the layout over evenkeel\n",
+      machine, versions_in(kernels.empty() ? findings.steps : kernels));
+  for (const auto* const part : {&kernels, &findings.threads}) {
+    for (const TableGroup& table : tables_of(*part)) {
+      text += fmt::format("\n{}\n{}", table.title, table.grid.text());
+    }
+  }
+  if (!findings.steps.empty()) text += "\ntraining steps\n" + step_grid(findings.steps).text();
+  if (!kernels.empty()) text += "\n" + summary_of(kernels).text();
+  const std::string wrong = refusals(kernels) + refusals(findings.steps);
+  if (!wrong.empty()) text += "\nnot timed, for their results were wrong:\n" + wrong;
+  return text;
+}
+
+void write_document(const std::filesystem::path& path, const Findings& findings,
+                    const std::string& machine, bool quick) {
+  const std::string begin = "<!-- bench:begin -->\n", end = "<!-- bench:end -->";
+  std::ifstream in(path);
+  std::stringstream content;
+  content << in.rdbuf();
+  const std::string old = content.str();
+  const std::size_t first = old.find(begin), last = old.find(end);
+  if (!in || first == std::string::npos || last == std::string::npos || last < first) {
+    fail<IoError>("{}: expected a block between the lines {} and {}", path.string(),
+                  begin.substr(0, begin.size() - 1), end);
+  }
+  const std::vector<Measurement> kernels = kernels_of(findings);
+  std::string block = fmt::format(
+      "`bench/run.sh{} --document`, {}.\n\n- machine: {}\n- peers: {}\n\n"
+      "Milliseconds, minimum and, in brackets, median; *ratio* is the best peer of the layout over "
+      "evenkeel, *of copy* the part of the copy's bandwidth in the same rounds.\n",
+      quick ? " --quick" : "", today(), machine,
+      versions_in(kernels.empty() ? findings.steps : kernels));
+  if (!kernels.empty()) block += "\n" + summary_of(kernels).markdown();
+  if (!findings.steps.empty()) block += "\n" + step_grid(findings.steps).markdown();
+  for (const TableGroup& table : tables_of(kernels)) {
+    block += fmt::format("\n**{}**\n\n{}", table.title, table.grid.markdown());
+  }
+  const std::size_t body = first + begin.size();
+  std::ofstream out(path);
+  out << old.substr(0, body) << "\n" << block << "\n" << old.substr(last);
+  if (!out.flush()) fail<IoError>("{}: cannot be written", path.string());
+}
+
+}  // namespace evenkeel::bench

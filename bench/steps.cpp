@@ -1,0 +1,196 @@
+#include "steps.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "own.h"
+#include <evenkeel/core/deterministic.h>
+#include <evenkeel/core/error.h>
+#include <evenkeel/core/parallel.h>
+#include <evenkeel/core/random.h>
+#include <evenkeel/io/npy.h>
+#include <evenkeel/model/network.h>
+#include <evenkeel/nn/fusion.h>
+#include <evenkeel/nn/loss.h>
+#include <evenkeel/optim/groups.h>
+#include <evenkeel/optim/sgd.h>
+
+namespace evenkeel::bench {
+namespace {
+
+constexpr double kRate = 1e-3;
+constexpr std::uint64_t kSeed = 1;
+constexpr std::size_t kCheckedSteps = 4;
+/// Relative, of losses after a few updates in float32 by other kernels.
+constexpr double kLossTolerance = 2e-3;
+
+struct StepData {
+  Tensor x;
+  std::vector<std::int32_t> labels;
+};
+
+StepData data_of(const StepCase& step) {
+  std::vector<std::int64_t> dims{step.batch};
+  for (const std::int64_t extent : step.sample.dims()) dims.push_back(extent);
+  StepData data{Tensor::empty(Shape(dims)), {}};
+  Random random(kSeed, 11);
+  random.fill_normal(data.x.span<float>(), 0, 1);
+  for (std::int64_t i = 0; i < step.batch; ++i) {
+    data.labels.push_back(static_cast<std::int32_t>(random.below(10)));
+  }
+  return data;
+}
+
+std::unique_ptr<nn::Module> network_of(const StepCase& step) {
+  model::NetworkOptions options;
+  options.net = step.net;
+  options.input = step.sample;
+  return model::build_network(options, kSeed);
+}
+
+class OwnStep {
+ public:
+  OwnStep(const StepCase& step, const StepData& data, Layout layout, bool deterministic)
+      : network_(network_of(step)),
+        x_(data.x.to(layout)),
+        labels_(data.labels),
+        deterministic_(deterministic) {
+    network_->set_needs_input_gradient(false);
+    nn::fuse(*network_);
+    optimizer_ = std::make_unique<optim::Sgd>(optim::make_groups(*network_));
+  }
+
+  void prepare(int threads) const {
+    set_max_threads(threads);
+    set_deterministic(deterministic_);
+  }
+
+  double run() {
+    network_->zero_grad();
+    const nn::LossResult loss = loss_(network_->forward(x_), labels_);
+    network_->backward(loss.gradient);
+    optimizer_->step(kRate);
+    return loss.value;
+  }
+
+ private:
+  std::unique_ptr<nn::Module> network_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  nn::CrossEntropy loss_;
+  Tensor x_;
+  std::vector<std::int32_t> labels_;
+  bool deterministic_;
+};
+
+using Losses = std::vector<double>;
+
+Candidate own_candidate(const StepCase& step, const StepData& data, Layout layout,
+                        bool deterministic, int threads, Losses& losses) {
+  const auto own = std::make_shared<OwnStep>(step, data, layout, deterministic);
+  own->prepare(threads);
+  for (std::size_t i = 0; i < kCheckedSteps; ++i) losses.push_back(own->run());
+  Candidate candidate;
+  candidate.who = "evenkeel";
+  candidate.version = own_version();
+  candidate.how = step.sample.rank() < 3             ? "rows"
+                  : layout == Layout::channels_first ? "channels first"
+                                                     : "channels last";
+  if (deterministic) candidate.how += ", deterministic";
+  candidate.layout = layout;
+  candidate.seconds = timed([own, threads] { own->prepare(threads); }, [own] { own->run(); });
+  return candidate;
+}
+
+/// The largest relative difference; throws Error where it is too large.
+double compare_losses(const Candidate& candidate, const Losses& got, const Losses& wanted) {
+  double worst = got.size() == wanted.size() ? 0 : 1;
+  for (std::size_t i = 0; i < std::min(got.size(), wanted.size()); ++i) {
+    worst = std::max(worst, std::abs(got[i] - wanted[i]) / std::max(1e-2, std::abs(wanted[i])));
+  }
+  if (!(worst <= kLossTolerance)) {
+    fail<Error>("[bench] {}: the losses of the first steps differ by {:.1e}; it is not timed",
+                candidate.name(), worst);
+  }
+  return worst;
+}
+
+/// Weights under PyTorch's names, input and labels as files for the workers.
+Json describe(const StepCase& step, const StepData& data, int threads,
+              const std::filesystem::path& folder) {
+  std::map<std::string, Tensor> weights;
+  for (const auto& [name, tensor] : network_of(step)->state_dict(true)) weights[name] = tensor;
+  io::write_npz(folder / "weights.npz", weights);
+  io::write_npy(folder / "batch.npy", data.x);
+  io::write_npy(folder / "labels.npy",
+                Tensor::from(std::span<const std::int32_t>(data.labels), {step.batch}));
+  return {{"do", "step"},  {"net", step.net}, {"folder", folder.string()},
+          {"rate", kRate}, {"momentum", 0.9}, {"threads", threads}};
+}
+
+}  // namespace
+
+std::vector<StepCase> step_cases(bool quick) {
+  std::vector<StepCase> cases{{"mlp", {784}, 16, 15},
+                              {"mlp", {784}, 64, 15},
+                              {"convnet", {1, 28, 28}, 64, 9},
+                              {"resnet20", {3, 32, 32}, 128, 9}};
+  if (!quick) cases.push_back({"resnet50", {3, 224, 224}, 8, 4});
+  return cases;
+}
+
+Measurement measure_step(const StepCase& step, int threads,
+                         std::vector<std::unique_ptr<Worker>>& workers,
+                         const std::filesystem::path& folder, RunnerOptions options) {
+  const StepData data = data_of(step);
+  const bool images = step.sample.rank() == 3;
+  Measurement result;
+  result.shape = step.net;
+  result.size = {.n = step.batch, .c = step.sample.numel()};
+  result.work.threads = threads;
+
+  std::vector<Candidate> candidates;
+  std::vector<double> errors;
+  Losses reference;
+  const bool was_deterministic = deterministic();
+  for (const bool deterministic : {false, true}) {
+    for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+      if (!images && layout == Layout::channels_last) continue;
+      Losses losses;
+      candidates.push_back(own_candidate(step, data, layout, deterministic, threads, losses));
+      if (reference.empty()) reference = losses;
+      errors.push_back(compare_losses(candidates.back(), losses, reference));
+    }
+  }
+  const Json request = describe(step, data, threads, folder);
+  for (auto& worker : workers) {
+    const Json answer = worker->ask(request);
+    const std::vector<Candidate> made = worker->candidates(answer);
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      const Json losses = worker->ask(
+          {{"do", "losses"}, {"key", answer["candidates"][i]["key"]}, {"steps", kCheckedSteps}});
+      try {
+        errors.push_back(compare_losses(made[i], losses.at("losses").get<Losses>(), reference));
+        candidates.push_back(made[i]);
+      } catch (const Error& error) {
+        result.refused.emplace_back(error.what());
+      }
+    }
+  }
+  options.rounds = std::min(options.rounds, step.rounds);
+  options.give_up = 0;
+  const std::vector<Timing> timings = run_in_turns(candidates, options);
+  set_deterministic(was_deterministic);
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    Entry entry{candidates[i], timings[i], errors[i]};
+    entry.candidate.seconds = nullptr;
+    result.entries.push_back(std::move(entry));
+  }
+  return result;
+}
+
+}  // namespace evenkeel::bench

@@ -1,0 +1,31 @@
+// Whole training steps: forward, loss, backward, one update by SGD with momentum, on one batch that
+// stays the same; loading data is not part of it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "measurement.h"
+#include "worker.h"
+
+namespace evenkeel::bench {
+
+struct StepCase {
+  std::string net;  ///< a named network of evenkeel
+  Shape sample;
+  std::int64_t batch = 1;
+  int rounds = 15;
+};
+
+std::vector<StepCase> step_cases(bool quick);
+
+/// Every layout, ours in the default and in the deterministic mode, against the workers'. All begin
+/// with the same weights, and all must have the same losses over the first steps before any is
+/// timed.
+Measurement measure_step(const StepCase& step, int threads,
+                         std::vector<std::unique_ptr<Worker>>& workers,
+                         const std::filesystem::path& folder, RunnerOptions options);
+
+}  // namespace evenkeel::bench
