@@ -15,7 +15,7 @@ std::string onednn_version();
 
 /// Batch norm in nchw, nhwc and, for channels first, nChw16c (its blocked format, to which a
 /// network of oneDNN's converts its tensors once); layer norm; group and instance norm where the
-/// version has a group normalization (3.2 and later). Empty where there is none. `problem` outlives
+/// version has a group normalization (3.3 and later). Empty where there is none. `problem` outlives
 /// them.
 ///
 /// They save mean and variance as evenkeel does but keep no running statistics: a little less work.

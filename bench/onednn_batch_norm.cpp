@@ -126,7 +126,9 @@ class BatchNorm final : public OnednnWork {
                            {DNNL_ARG_SCALE, scale_.memory},
                            {DNNL_ARG_DIFF_SCALE, dscale_.memory},
                            {DNNL_ARG_DIFF_SHIFT, dshift_.memory}};
-    backward_arguments_[DNNL_ARG_SHIFT] = shift_.memory;  // not read, but version 2 counts it
+#if DNNL_VERSION_MAJOR < 3  // which does not read it but counts the arguments
+    backward_arguments_[DNNL_ARG_SHIFT] = shift_.memory;
+#endif
     if (work_.relu) backward_arguments_[DNNL_ARG_WORKSPACE] = workspace_.memory;
   }
 

@@ -3,7 +3,7 @@
 
 namespace evenkeel::bench {
 
-#if DNNL_VERSION_MAJOR > 3 || (DNNL_VERSION_MAJOR == 3 && DNNL_VERSION_MINOR >= 2)
+#if DNNL_VERSION_MAJOR > 3 || (DNNL_VERSION_MAJOR == 3 && DNNL_VERSION_MINOR >= 3)
 
 namespace {
 
@@ -107,7 +107,7 @@ std::shared_ptr<OnednnWork> onednn_group_norm(const Problem& problem, const Work
   return std::make_shared<GroupNorm>(problem, work, layout);
 }
 
-#else  // group normalization came with oneDNN 3.2
+#else  // group normalization came with oneDNN 3.3
 
 std::shared_ptr<OnednnWork> onednn_group_norm(const Problem&, const Work&, Layout) {
   return nullptr;

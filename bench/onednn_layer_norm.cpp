@@ -84,6 +84,7 @@ class LayerNorm final : public OnednnWork {
                   {DNNL_ARG_MEAN, mean_.memory},
                   {DNNL_ARG_VARIANCE, variance_.memory},
                   {DNNL_ARG_SCALE, scale_.memory},
+                  {DNNL_ARG_SHIFT, shift_.memory},  // not read, but version 2 counts it
                   {DNNL_ARG_DIFF_SCALE, dscale_.memory},
                   {DNNL_ARG_DIFF_SHIFT, dshift_.memory}};
   }
