@@ -36,20 +36,21 @@ int run(const Arguments& arguments) {
     workers.push_back(std::make_unique<Worker>(words_of(command)));
     fmt::print(stderr, "peers: {}\n", fmt::join(workers.back()->peers(), ", "));
   }
-  const Json machine = machine_json();
-  const std::string machine_line = machine_text();
+  Circumstances circumstances{machine_json(), machine_text(), arguments.plan.quick};
+  const OtherWork other_work;
   Findings const* findings = nullptr;
   const auto save = [&] {
     if (arguments.json.empty()) return;
-    std::ofstream(arguments.json) << report_json(*findings, machine).dump(1) << "\n";
+    std::ofstream(arguments.json) << report_json(*findings, circumstances).dump(1) << "\n";
   };
   Bench bench(arguments.plan, std::move(workers), save);
   findings = &bench.findings();
   bench.run();
+  circumstances.other_work = other_work.part(bench.worker_processes());
   save();
-  fmt::print("{}", report_text(*findings, machine_line));
+  fmt::print("{}", report_text(*findings, circumstances));
   if (!arguments.document.empty()) {
-    write_document(arguments.document, *findings, machine_line, arguments.plan.quick);
+    write_document(arguments.document, *findings, circumstances);
   }
   return 0;
 }

@@ -15,7 +15,7 @@ namespace evenkeel::bench {
 struct Entry {
   Candidate candidate;
   Timing timing;
-  double error = 0;  ///< the largest that verification found; at most kTolerance
+  double error = 0;  ///< the largest that verification found; at most the tolerance
 };
 
 struct Measurement {

@@ -25,6 +25,12 @@ Bench::Bench(Plan plan, std::vector<std::unique_ptr<Worker>> workers, std::funct
   if (plan_.threads.empty()) plan_.threads = {std::min(2, processors())};
 }
 
+std::vector<pid_t> Bench::worker_processes() const {
+  std::vector<pid_t> processes;
+  for (const auto& worker : workers_) processes.push_back(worker->process());
+  return processes;
+}
+
 bool Bench::wants(const std::string& part) const {
   return std::ranges::find(plan_.parts, part) != plan_.parts.end();
 }

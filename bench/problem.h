@@ -67,9 +67,12 @@ class Problem {
 std::vector<double> values_at(const Tensor& tensor, const std::vector<std::int64_t>& places);
 std::vector<double> values_at(const float* values, const std::vector<std::int64_t>& numbers);
 
-/// The largest error that is allowed, as a part of the size of what was summed (1 at least).
-inline constexpr double kTolerance = 1e-4;
-/// The largest error of `actual`. Throws Error naming the candidate where it exceeds kTolerance.
+/// The largest error that is allowed, as a part of the size of what was summed (1 at least). Loose
+/// for peers, whose float32 sums over millions of values are let through; what was found is
+/// reported.
+inline constexpr double kTolerance = 1e-3;
+inline constexpr double kOwnTolerance = 1e-5;
+/// The largest error of `actual`. Throws Error naming the candidate where it exceeds the tolerance.
 double verify(const Candidate& candidate, const Expected& expected, const Actual& actual);
 
 }  // namespace evenkeel::bench

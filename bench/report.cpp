@@ -8,6 +8,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "machine.h"
 #include <evenkeel/core/error.h>
 
 namespace evenkeel::bench {
@@ -54,6 +55,22 @@ std::vector<Measurement> kernels_of(const Findings& findings) {
   return all;
 }
 
+std::vector<Measurement> everything(const Findings& findings) {
+  std::vector<Measurement> all = kernels_of(findings);
+  for (const auto* const part : {&findings.steps, &findings.growth, &findings.threads}) {
+    all.insert(all.end(), part->begin(), part->end());
+  }
+  return all;
+}
+
+std::string quietness(double other_work) {
+  if (other_work < 0) return "";
+  return fmt::format("other work took {:.0f} % of the processors' time{}\n", 100 * other_work,
+                     other_work > OtherWork::kTolerable
+                         ? ": THESE FIGURES ARE PROVISIONAL, measure again on a quiet machine"
+                         : "");
+}
+
 std::string refusals(const std::vector<Measurement>& measurements) {
   std::string text;
   for (const Measurement& m : measurements) {
@@ -66,10 +83,12 @@ std::string refusals(const std::vector<Measurement>& measurements) {
 
 }  // namespace
 
-Json report_json(const Findings& findings, const Json& machine) {
+Json report_json(const Findings& findings, const Circumstances& circumstances) {
   return {{"format", 1},
           {"date", today()},
-          {"machine", machine},
+          {"quick", circumstances.quick},
+          {"machine", circumstances.machine},
+          {"other_work", circumstances.other_work},
           {"batch_norm", list_json(findings.batch_norm)},
           {"rows", list_json(findings.rows)},
           {"steps", list_json(findings.steps)},
@@ -77,11 +96,13 @@ Json report_json(const Findings& findings, const Json& machine) {
           {"threads", list_json(findings.threads)}};
 }
 
-std::string report_text(const Findings& findings, const std::string& machine) {
+std::string report_text(const Findings& findings, const Circumstances& circumstances) {
   const std::vector<Measurement> kernels = kernels_of(findings);
   std::string text = fmt::format(
-      "{}\n{}\nmilliseconds, minimum (median); ratio: the best peer of the layout over evenkeel\n",
-      machine, versions_in(kernels.empty() ? findings.steps : kernels));
+      "{}\n{}\n{}milliseconds, minimum (median); ratio: the best peer of the layout over "
+      "evenkeel\n",
+      circumstances.machine_text, versions_in(everything(findings)),
+      quietness(circumstances.other_work));
   for (const auto* const part : {&kernels, &findings.threads}) {
     for (const TableGroup& table : tables_of(*part)) {
       text += fmt::format("\n{}\n{}", table.title, table.grid.text());
@@ -95,7 +116,7 @@ std::string report_text(const Findings& findings, const std::string& machine) {
 }
 
 void write_document(const std::filesystem::path& path, const Findings& findings,
-                    const std::string& machine, bool quick) {
+                    const Circumstances& circumstances) {
   const std::string begin = "<!-- bench:begin -->\n", end = "<!-- bench:end -->";
   std::ifstream in(path);
   std::stringstream content;
@@ -108,11 +129,11 @@ void write_document(const std::filesystem::path& path, const Findings& findings,
   }
   const std::vector<Measurement> kernels = kernels_of(findings);
   std::string block = fmt::format(
-      "`bench/run.sh{} --document`, {}.\n\n- machine: {}\n- peers: {}\n\n"
+      "`bench/run.sh{} --document`, {}.\n\n- machine: {}\n- peers: {}\n- {}\n"
       "Milliseconds, minimum and, in brackets, median; *ratio* is the best peer of the layout over "
       "evenkeel, *of copy* the part of the copy's bandwidth in the same rounds.\n",
-      quick ? " --quick" : "", today(), machine,
-      versions_in(kernels.empty() ? findings.steps : kernels));
+      circumstances.quick ? " --quick" : "", today(), circumstances.machine_text,
+      versions_in(everything(findings)), quietness(circumstances.other_work));
   if (!kernels.empty()) block += "\n" + summary_of(kernels).markdown();
   if (!findings.steps.empty()) block += "\n" + step_grid(findings.steps).markdown();
   for (const TableGroup& table : tables_of(kernels)) {

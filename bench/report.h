@@ -9,13 +9,22 @@
 
 namespace evenkeel::bench {
 
-/// {"format": 1, "machine", "batch_norm": [...], "rows", "steps", "growth", "threads"}
-Json report_json(const Findings& findings, const Json& machine);
+/// When and where a run took place.
+struct Circumstances {
+  Json machine;
+  std::string machine_text;
+  bool quick = false;
+  double other_work = -1;  ///< OtherWork::part
+};
+
+/// {"format": 1, "date", "quick", "machine", "other_work", "batch_norm": [...], "rows", "steps",
+/// "growth", "threads"}
+Json report_json(const Findings& findings, const Circumstances& circumstances);
 /// Tables, then the geometric means.
-std::string report_text(const Findings& findings, const std::string& machine);
+std::string report_text(const Findings& findings, const Circumstances& circumstances);
 /// Puts the report between the lines <!-- bench:begin --> and <!-- bench:end --> of a Markdown
 /// file. Throws IoError where they are missing.
 void write_document(const std::filesystem::path& path, const Findings& findings,
-                    const std::string& machine, bool quick);
+                    const Circumstances& circumstances);
 
 }  // namespace evenkeel::bench

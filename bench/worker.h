@@ -38,6 +38,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   const std::vector<std::string>& peers() const { return peers_; }
+  pid_t process() const { return process_; }
   /// Throws Error where the worker reports one or ends.
   Json ask(const Json& request);
   /// Candidates from an answer to "work" or "step", without read().

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh [fuzz] [fuzz-coverage] [tsan]: installs the Debian packages that evenkeel builds with, those that
+# setup.sh [bench] [fuzz] [fuzz-coverage] [tsan]: installs the Debian packages that evenkeel builds with, those that
 # are missing alone, and what the named work needs beside them.
 # As root, or through sudo. EVENKEEL_NO_INSTALL=1 skips it.
 set -euo pipefail
@@ -34,7 +34,8 @@ for group in "$@"; do
         "libomp-dev:OpenMP for clang"
       ) ;;
     fuzz-coverage) packages+=("llvm:what the fuzzers reach") ;;
-    *) echo "setup: there is no group '$group'; known are fuzz, fuzz-coverage, tsan" >&2; exit 2 ;;
+    bench) packages+=("libbenchmark-dev:Google Benchmark") ;;
+    *) echo "setup: there is no group '$group'; known are bench, fuzz, fuzz-coverage, tsan" >&2; exit 2 ;;
   esac
 done
 
