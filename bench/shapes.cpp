@@ -102,9 +102,9 @@ std::vector<SampleShape> representative_shapes() {
       {{64, 112}, {256, 56}, {64, 56}, {512, 28}, {192, 17}, {1024, 14}, {2048, 7}, {512, 7}}};
   const std::vector<SampleShape> all = batch_norm_shapes();
   std::vector<SampleShape> shapes;
-  for (const auto& [c, extent] : kChosen) {
+  for (const auto& chosen : kChosen) {
     const auto found = std::ranges::find_if(
-        all, [&](const SampleShape& shape) { return shape.c == c && shape.h == extent; });
+        all, [&](const SampleShape& shape) { return std::pair(shape.c, shape.h) == chosen; });
     if (found != all.end()) shapes.push_back(*found);
   }
   return shapes;

@@ -15,24 +15,41 @@
 namespace evenkeel::norm {
 namespace {
 
-/// Whether there are enough slabs of channels to keep every thread busy with whole slabs, which then
-/// stay in its cache from the first pass to the second.
-bool slab_by_slab(const Cut& cut) { return cut.slabs() >= max_threads(); }
+/// Elements of a slab.
+std::int64_t slab_cost(const Cut& cut) { return cut.rows * cut.s * cut.slab_end(0); }
 
-std::int64_t slab_cost(const Cut& cut) {
-  return cut.rows * cut.s * (cut.slab_end(0) - cut.slab_begin(0));
+/// Whether whole slabs of channels, one after another, take both passes: there must be enough of them
+/// to keep every thread busy, and channels last, where a slab's rows lie far apart, one must stay in
+/// the second-level cache from the first pass to the second. `tensors` are read in step.
+bool slab_by_slab(const Cut& cut, std::int64_t tensors) {
+  if (cut.slabs() < max_threads()) return false;
+  const std::int64_t bytes = slab_cost(cut) * tensors * static_cast<std::int64_t>(sizeof(float));
+  return !cut.last || 2 * bytes <= second_level_cache();
+}
+
+/// What is fetched while a slab is worked on: the next one, where it fits the cache beside this one
+/// and the tensors do not fit as a whole.
+std::int64_t slab_ahead(const Cut& cut, std::int64_t tensors) {
+  const std::int64_t bytes = slab_cost(cut) * tensors * static_cast<std::int64_t>(sizeof(float));
+  const bool pays = bytes * cut.slabs() > second_level_cache() && 2 * bytes <= second_level_cache();
+  return !cut.last && pays ? cut.slab * cut.s : 0;
 }
 
 /// f(c0, c1) over all slabs.
 template <class F>
-void for_each_slab(const Cut& cut, F&& f) {
-  parallel_for(cut.slabs(), slab_cost(cut),
-               [&](std::int64_t i) { f(cut.slab_begin(i), cut.slab_end(i)); });
+void for_each_slab(const Cut& cut, bool stream, F&& f) {
+  parallel_passes(cut.slabs(), slab_cost(cut), stream,
+                  [&](std::int64_t i) { f(cut.slab_begin(i), cut.slab_end(i)); });
 }
 
-/// f(c0, c1, group) over all slabs and groups.
+/// f(c0, c1, group) over everything: channels last in the order of memory, else slab after slab.
 template <class F>
 void for_each_group(const Cut& cut, F&& f) {
+  if (cut.last) {
+    const std::int64_t cost = cut.rows * cut.channels / std::max<std::int64_t>(cut.groups, 1);
+    parallel_for(cut.groups, cost, [&](std::int64_t group) { f(0, cut.channels, group); });
+    return;
+  }
   parallel_for(cut.slabs() * cut.groups, slab_cost(cut) / std::max<std::int64_t>(cut.groups, 1),
                [&](std::int64_t i) {
                  const std::int64_t slab = i / cut.groups;
@@ -40,21 +57,32 @@ void for_each_group(const Cut& cut, F&& f) {
                });
 }
 
-/// f(c0, c1, row0, row1) over everything, in ranges of rows; results are elementwise, so the cut does
-/// not show in them.
+/// The way through memory of a pass that has everything it needs.
+enum class Order : std::uint8_t {
+  forward,
+  backward,  ///< what the pass before this one read last may still be in a cache
+};
+
+/// f(c0, c1, row0, row1) over everything in the order of memory. Results are elementwise, so neither
+/// the cut nor the order shows in them.
 template <class F>
-void for_each_row_range(const Cut& cut, F&& f) {
-  if (!cut.last && cut.slabs() >= max_threads()) {
-    for_each_slab(cut, [&](std::int64_t c0, std::int64_t c1) { f(c0, c1, 0, cut.rows); });
-    return;
-  }
-  const std::int64_t row_cost = cut.channels * cut.s;
-  const std::int64_t rows = std::max<std::int64_t>(1, 16 * 1024 / std::max<std::int64_t>(row_cost, 1));
-  parallel_for((cut.rows + rows - 1) / rows, row_cost * rows, [&](std::int64_t i) {
-    const std::int64_t row0 = i * rows;
-    const std::int64_t row1 = std::min(cut.rows, row0 + rows);
-    for (std::int64_t slab = 0; slab < cut.slabs(); ++slab) {
-      f(cut.slab_begin(slab), cut.slab_end(slab), row0, row1);
+void for_each_row_range(const Cut& cut, Order order, bool stream, F&& f) {
+  constexpr std::int64_t kRangeValues = 16 * 1024;
+  const std::int64_t slabs = cut.last ? 1 : cut.slabs();
+  const std::int64_t units = slabs * cut.rows;
+  const std::int64_t cost = cut.last ? cut.channels : cut.slab * cut.s;
+  const std::int64_t wanted = std::max<std::int64_t>(4, kRangeValues / std::max<std::int64_t>(cost, 1));
+  const std::int64_t ranges = (units + wanted - 1) / wanted;
+  parallel_passes(ranges, cost * wanted, stream, [&](std::int64_t i) {
+    const std::int64_t begin = (order == Order::forward ? i : ranges - 1 - i) * wanted;
+    const std::int64_t end = std::min(units, begin + wanted);
+    if (cut.last) {
+      f(0, cut.channels, begin, end);
+      return;
+    }
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      const std::int64_t slab = unit % slabs;
+      f(cut.slab_begin(slab), cut.slab_end(slab), unit / slabs, unit / slabs + 1);
     }
   });
 }
@@ -70,11 +98,21 @@ ShiftedSums merge_groups(const Cut& cut, const Scratch& scratch, std::int64_t c)
   return total;
 }
 
-void collect_group(const Implementation& run, const ConstChannelView& x, const Cut& cut,
+void collect_group(const Implementation& run, const CollectJob& job, const Cut& cut,
                    Scratch& scratch, std::int64_t c0, std::int64_t c1, std::int64_t group) {
-  const auto base = static_cast<std::size_t>(group * x.c);
-  run.collect(x, cut, c0, c1, group, &scratch.partial_a[base], &scratch.partial_b[base],
+  const auto base = static_cast<std::size_t>(group * cut.channels);
+  run.collect(job, cut, c0, c1, group, &scratch.partial_a[base], &scratch.partial_b[base],
               &scratch.partial_c[base]);
+}
+
+/// All groups of all channels.
+void collect_everything(const Implementation& run, const ConstChannelView& x, const Cut& cut,
+                        Scratch& scratch) {
+  const CollectJob job{x, scratch.centre};
+  run.find_centres(job, cut, 0, cut.channels);
+  for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
+    collect_group(run, job, cut, scratch, c0, c1, group);
+  });
 }
 
 /// Splits mean into hi + lo and rounds scale and shift, for channels [c0, c1).
@@ -91,10 +129,11 @@ void prepare(const BatchNormState& state, const Affine& affine, std::int64_t c0,
     q.scale[i] = static_cast<float>(scale);
     q.shift[i] = static_cast<float>(shift);
     const bool finite = std::isfinite(mean) && std::isfinite(inv_std);
-    const bool wide = extreme_statistics(mean, state.var[i], inv_std) ||
-                      (finite && (leaves_f32_range(scale, 0x1p-100, 0x1p100) ||
-                                  std::abs(shift) > 0x1p120));
+    const bool extreme = extreme_statistics(mean, state.var[i], inv_std);
+    const bool wide = extreme || (finite && (leaves_f32_range(scale, 0x1p-100, 0x1p100) ||
+                                             std::abs(shift) > 0x1p120));
     q.wide[i] = wide ? 1 : 0;
+    q.extreme[i] = extreme ? 1 : 0;
   }
 }
 
@@ -133,7 +172,22 @@ GradientJob gradient_job(const ConstChannelView& x, const ConstChannelView& dy,
           scratch.b_f32,
           {},
           nullptr,
-          false};
+          false,
+          {}};
+}
+
+std::int64_t bytes_of(const ConstChannelView& x) {
+  return x.numel() * static_cast<std::int64_t>(size_of(x.dtype));
+}
+
+bool output_streams(const ConstChannelView& x, const Epilogue& epilogue, const ChannelView& y) {
+  return streams(bytes_of(x), y.data, {x.data, epilogue.add ? epilogue.add->data : nullptr});
+}
+
+bool gradients_stream(const ConstChannelView& x, const ConstChannelView& dy, const ChannelView& dx,
+                      const std::optional<ChannelView>& dadd) {
+  return streams(bytes_of(x), dx.data, {x.data, dy.data}) &&
+         (!dadd || streams(bytes_of(x), dadd->data, {x.data, dy.data}));
 }
 
 void check_gradient(const ConstChannelView& x, const ConstChannelView& dy, const Affine& affine,
@@ -199,9 +253,7 @@ void collect(const ConstChannelView& x, const Moments& moments, std::span<std::b
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
-  for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
-    collect_group(run, x, cut, scratch, c0, c1, group);
-  });
+  collect_everything(run, x, cut, scratch);
   for (std::int64_t c = 0; c < x.c; ++c) {
     const ShiftedSums total = merge_groups(cut, scratch, c);
     const auto i = static_cast<std::size_t>(c);
@@ -222,9 +274,15 @@ void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& a
   Scratch scratch(cut, workspace);
   prepare(state, affine, 0, x.c, scratch.coefficients);
   const bool masks = epilogue.activation != Activation::none;
-  const NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
-                         masks ? state.mask.data() : nullptr};
-  for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+  const NormalizeJob job{x,
+                         y,
+                         state,
+                         affine,
+                         epilogue,
+                         scratch.coefficients,
+                         masks ? state.mask.data() : nullptr,
+                         {output_streams(x, epilogue, y), 0}};
+  for_each_row_range(cut, Order::backward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.normalize(job, cut, c0, c1, r0, r1);
   });
 }
@@ -269,7 +327,8 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
   job.dx = dx;
   job.dadd = &dadd;
   job.constant_statistics = count <= 0;
-  for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+  job.passage.stream = gradients_stream(x, dy, dx, dadd);
+  for_each_row_range(cut, Order::backward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.propagate(job, cut, c0, c1, r0, r1);
   });
 }
@@ -302,22 +361,23 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
                        static_cast<std::size_t>(c));
     }
   };
-  if (slab_by_slab(cut)) {
+  if (slab_by_slab(cut, 1)) {
     const bool masks = epilogue.activation != Activation::none;
-    NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
-                     masks ? state.mask.data() : nullptr};
-    for_each_slab(cut, [&](std::int64_t c0, std::int64_t c1) {
+    const Passage passage{output_streams(x, epilogue, y), slab_ahead(cut, 1)};
+    const CollectJob sums{x, scratch.centre, passage.ahead};
+    const NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
+                           masks ? state.mask.data() : nullptr, passage};
+    for_each_slab(cut, job.passage.stream, [&](std::int64_t c0, std::int64_t c1) {
+      run.find_centres(sums, cut, c0, c1);
       for (std::int64_t group = 0; group < cut.groups; ++group) {
-        collect_group(run, x, cut, scratch, c0, c1, group);
+        collect_group(run, sums, cut, scratch, c0, c1, group);
       }
       finish(c0, c1);
       prepare(state, affine, c0, c1, scratch.coefficients);
       run.normalize(job, cut, c0, c1, 0, cut.rows);
     });
   } else {
-    for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
-      collect_group(run, x, cut, scratch, c0, c1, group);
-    });
+    collect_everything(run, x, cut, scratch);
     finish(0, x.c);
     normalize(x, state, affine, epilogue, y, workspace);
   }
@@ -348,9 +408,15 @@ void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
   }
   prepare(used, affine, 0, x.c, scratch.coefficients);
   const bool masks = state != nullptr && epilogue.activation != Activation::none;
-  const NormalizeJob job{x,        y,      used, affine, epilogue, scratch.coefficients,
-                         masks ? state->mask.data() : nullptr};
-  for_each_row_range(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+  const NormalizeJob job{x,
+                         y,
+                         used,
+                         affine,
+                         epilogue,
+                         scratch.coefficients,
+                         masks ? state->mask.data() : nullptr,
+                         {output_streams(x, epilogue, y), 0}};
+  for_each_row_range(cut, Order::forward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.normalize(job, cut, c0, c1, r0, r1);
   });
 }
@@ -375,8 +441,10 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
   job.dx = dx;
   job.dadd = &dadd;
   job.constant_statistics = constant;
-  if (slab_by_slab(cut)) {
-    for_each_slab(cut, [&](std::int64_t c0, std::int64_t c1) {
+  job.passage.stream = gradients_stream(x, dy, dx, dadd);
+  if (slab_by_slab(cut, 2)) {
+    job.passage.ahead = slab_ahead(cut, 2);
+    for_each_slab(cut, job.passage.stream, [&](std::int64_t c0, std::int64_t c1) {
       prepare(state, affine, c0, c1, scratch.coefficients);
       for (std::int64_t group = 0; group < cut.groups; ++group) {
         reduce_group(run, job, cut, scratch, c0, c1, group);
@@ -392,8 +460,7 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
     });
     sum_groups(cut, scratch, sums, 0, x.c);
     prepare_gradient(sums, state, count, 0, x.c, scratch);
-    for_each_row_range(cut,
-                       [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+    for_each_row_range(cut, Order::backward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
                          run.propagate(job, cut, c0, c1, r0, r1);
                        });
   }

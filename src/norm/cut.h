@@ -23,7 +23,7 @@ struct Block {
 struct Cut {
   static constexpr std::int64_t kBlockValues = 1024;  // 4 KiB of one channel (channels first)
   static constexpr std::int64_t kBlockRows = 64;      // of a slab of channels (channels last)
-  static constexpr std::int64_t kSlab = 64;           // channels handled together: 256 bytes a row
+  static constexpr std::int64_t kSlab = 64;           // channels handled together, at most: 256 bytes a row
   static constexpr std::int64_t kMaxGroups = 64;
 
   bool last;                        // channels last, or S = 1
@@ -31,6 +31,7 @@ struct Cut {
   std::int64_t pieces;              // blocks per row, channels first
   std::int64_t piece;               // positions per piece: a multiple of 64, so that masks stay aligned
   std::int64_t rows_per_block;
+  std::int64_t slab;                // channels handled together: neighbours of small maps
   std::int64_t blocks, blocks_per_group, groups;
 
   /// `whole` puts each channel into a single block.
@@ -44,6 +45,7 @@ struct Cut {
     rows_per_block = whole  ? std::max<std::int64_t>(rows, 1)
                      : last ? kBlockRows
                             : std::max<std::int64_t>(1, kBlockValues / piece);
+    slab = last ? kSlab : std::clamp<std::int64_t>(kBlockValues / piece, 1, kSlab);
     blocks = (rows + rows_per_block - 1) / rows_per_block * pieces;
     blocks_per_group = std::max<std::int64_t>(1, (blocks + kMaxGroups - 1) / kMaxGroups);
     groups = (blocks + blocks_per_group - 1) / blocks_per_group;
@@ -53,13 +55,12 @@ struct Cut {
   /// dx is almost 0): all sums are then taken in double.
   static constexpr std::int64_t kFewValues = 8;
   bool few() const { return rows * s <= kFewValues; }
+  /// A single block is measured from its own mean: two passes over it cost little.
+  bool one_block() const { return blocks <= 1; }
 
-  std::int64_t slabs() const { return last ? (channels + kSlab - 1) / kSlab : channels; }
-  /// Channels of slab i: one channel, channels first.
-  std::int64_t slab_begin(std::int64_t i) const { return last ? i * kSlab : i; }
-  std::int64_t slab_end(std::int64_t i) const {
-    return last ? std::min(channels, (i + 1) * kSlab) : i + 1;
-  }
+  std::int64_t slabs() const { return (channels + slab - 1) / slab; }
+  std::int64_t slab_begin(std::int64_t i) const { return i * slab; }
+  std::int64_t slab_end(std::int64_t i) const { return std::min(channels, (i + 1) * slab); }
 
   Block block(std::int64_t b) const {
     const std::int64_t row0 = b / pieces * rows_per_block;

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "norm/cut.h"
+#include "norm/passage.h"
 
 namespace evenkeel::norm {
 
@@ -17,6 +18,7 @@ namespace evenkeel::norm {
 struct Coefficients {
   std::span<float> hi, lo, scale, shift;
   std::span<std::uint8_t> wide;
+  std::span<std::uint8_t> extreme;  ///< extreme_statistics(): sums are taken in double as well
 };
 
 /// Whether |value| is outside [low, high] and not 0.
@@ -40,6 +42,7 @@ struct NormalizeJob {
   const Epilogue& epilogue;
   Coefficients coefficients;
   std::uint8_t* mask;  ///< null without an activation or where nobody wants it
+  Passage passage;
 };
 
 struct GradientJob {
@@ -54,16 +57,26 @@ struct GradientJob {
   ChannelView dx;
   const std::optional<ChannelView>* dadd = nullptr;
   bool constant_statistics = false;  ///< a and b are zero
+  Passage passage;                   ///< of propagate; reduce goes by `ahead`
 };
 
 struct RowImplementation;
 
-/// One row of the table. Ranges are [channel begin, channel end) and groups or rows of the Cut;
-/// partial results of group g and channel c go to out[g·C + c].
+/// What collect measures the values of each channel from, and how it goes through memory.
+struct CollectJob {
+  ConstChannelView x;
+  std::span<float> centre;  ///< C values, of find_centres
+  std::int64_t ahead = 0;   ///< as in Passage
+};
+
+/// One row of the table. Ranges are [channel begin, channel end), of any number of slabs, and groups
+/// or rows of the Cut; the results of a group go to out[c].
 struct Implementation {
   const char* name;
   bool whole_channels;  ///< wants a Cut with one block per channel
-  void (*collect)(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
+  /// Writes job.centre for channels [c0, c1).
+  void (*find_centres)(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1);
+  void (*collect)(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                   std::int64_t group, double* pivot, double* first, double* second);
   void (*normalize)(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1);

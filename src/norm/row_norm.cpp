@@ -55,12 +55,16 @@ constexpr std::int64_t kBunch = 8;
 
 /// Calls settle(unit, sums of its rows) and then after(unit) for every unit, while its values are
 /// in the cache; without enough units for all threads, settle alone. Returns whether after was
-/// called.
+/// called; it may bypass the cache where `stream`.
 template <class Settle, class After>
 bool for_each_unit_sums(const RowImplementation& run, const ConstRowView& x, const RowCut& cut,
-                        Centre centre, const RowScratch& scratch, Settle&& settle, After&& after) {
+                        Centre centre, bool stream, const RowScratch& scratch, Settle&& settle,
+                        After&& after) {
   if (cut.short_rows()) {
-    parallel_ranges(cut.units(), kBunch, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t bunches = (cut.units() + kBunch - 1) / kBunch;
+    parallel_passes(bunches, kBunch * unit_cost(cut), stream, [&](std::int64_t bunch) {
+      const std::int64_t begin = bunch * kBunch;
+      const std::int64_t end = std::min(cut.units(), begin + kBunch);
       ShiftedSums totals[kBunch];
       for (std::int64_t u = begin; u < end; ++u)
         run.collect(x, cut, centre, u, 0, &totals[u - begin]);
@@ -70,7 +74,7 @@ bool for_each_unit_sums(const RowImplementation& run, const ConstRowView& x, con
     return true;
   }
   if (unit_by_unit(cut.units(), std::max(cut.parts, cut.slices))) {
-    parallel_for(cut.units(), unit_cost(cut), [&](std::int64_t unit) {
+    parallel_passes(cut.units(), unit_cost(cut), stream, [&](std::int64_t unit) {
       with_totals(cut, [&](ShiftedSums* totals) {
         collect_unit(run, x, cut, centre, unit, totals);
         settle(unit, totals);
@@ -103,13 +107,13 @@ void finalize_row(double count, double mean, double m2, double eps, RowNormState
 void normalize_everything(const RowImplementation& run, const RowNormalizeJob& job,
                           const RowCut& cut) {
   if (unit_by_unit(cut.units(), cut.slices)) {
-    parallel_for(cut.units(), unit_cost(cut), [&](std::int64_t unit) {
+    parallel_passes(cut.units(), unit_cost(cut), job.stream, [&](std::int64_t unit) {
       for_each_slice(cut, [&](std::int64_t slice) { run.normalize(job, cut, unit, slice); });
     });
     return;
   }
-  parallel_for(cut.units() * cut.slices, unit_cost(cut) / cut.slices,
-               [&](std::int64_t i) { run.normalize(job, cut, i / cut.slices, i % cut.slices); });
+  parallel_passes(cut.units() * cut.slices, unit_cost(cut) / cut.slices, job.stream,
+                  [&](std::int64_t i) { run.normalize(job, cut, i / cut.slices, i % cut.slices); });
 }
 
 void check_forward(const ConstRowView& x, const Affine& affine, const RowView& y) {
@@ -135,9 +139,9 @@ void forward_rows(const ConstRowView& x, const Affine& affine, const RowNorm& no
     return;
   }
   const AffineNumbers numbers(affine, scratch);
-  const RowNormalizeJob job{x, y, used, affine, numbers.gamma, numbers.beta, streams(y, {x})};
+  const RowNormalizeJob job{x, y, used, affine, numbers.gamma, numbers.beta, row_output_streams(y, {x.data})};
   const bool done = for_each_unit_sums(
-      run, x, cut, norm.centre, scratch,
+      run, x, cut, norm.centre, job.stream, scratch,
       [&](std::int64_t unit, const ShiftedSums* sums) {
         auto row = static_cast<std::size_t>(cut.first_row(unit));
         for (std::int64_t g = 0; g < cut.groups_of(unit).size(); ++g, ++row) {
@@ -164,7 +168,7 @@ void collect_rows(const ConstRowView& x, Centre centre, const Moments& moments,
     return;
   }
   for_each_unit_sums(
-      run, x, cut, centre, scratch,
+      run, x, cut, centre, false, scratch,
       [&](std::int64_t unit, const ShiftedSums* sums) {
         auto row = static_cast<std::size_t>(cut.first_row(unit));
         for (std::int64_t g = 0; g < cut.groups_of(unit).size(); ++g, ++row) {
@@ -198,7 +202,7 @@ void normalize_rows(const ConstRowView& x, const RowNormState& state, const Affi
   const RowScratch scratch(cut, workspace);
   if (x.numel() == 0) return;
   const AffineNumbers numbers(affine, scratch);
-  normalize_everything(run, {x, y, state, affine, numbers.gamma, numbers.beta, streams(y, {x})},
+  normalize_everything(run, {x, y, state, affine, numbers.gamma, numbers.beta, row_output_streams(y, {x.data})},
                        cut);
 }
 

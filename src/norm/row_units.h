@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "norm/passage.h"
 #include "norm/row_implementation.h"
 #include "norm/row_workspace.h"
 #include <evenkeel/core/parallel.h>
@@ -19,12 +20,10 @@ inline bool unit_by_unit(std::int64_t units, std::int64_t cuts) {
 /// Elements of a unit, as the cost of working on it.
 inline std::int64_t unit_cost(const RowCut& cut) { return cut.slab_groups * cut.length(); }
 
-/// Whether the cache is passed by when `out` is written: it is too large to be found there
-/// afterwards, and no line of it was read before.
-inline bool streams(const ConstRowView& out, std::initializer_list<ConstRowView> inputs) {
-  constexpr std::int64_t kStreamBytes = std::int64_t{32} << 20;
-  if (out.numel() * static_cast<std::int64_t>(size_of(out.dtype)) < kStreamBytes) return false;
-  return std::ranges::none_of(inputs, [&](const ConstRowView& in) { return in.data == out.data; });
+/// Whether `out` bypasses the cache.
+inline bool row_output_streams(const ConstRowView& out,
+                               std::initializer_list<const void*> inputs) {
+  return streams(out.numel() * static_cast<std::int64_t>(size_of(out.dtype)), out.data, inputs);
 }
 
 /// f(slice) for all slices of a unit, last one first: what the pass before it touched last is still

@@ -19,10 +19,11 @@ Scratch::Scratch(const Cut& cut, std::span<std::byte> memory) {
   group_count = arena.take<double>(cut.groups);
   for (auto* span : {&sum_a, &sum_b, &a, &b}) *span = arena.take<double>(cut.channels);
   auto& q = coefficients;
-  for (auto* span : {&a_hi, &a_lo, &b_f32, &q.hi, &q.lo, &q.scale, &q.shift}) {
+  for (auto* span : {&a_hi, &a_lo, &b_f32, &centre, &q.hi, &q.lo, &q.scale, &q.shift}) {
     *span = arena.take<float>(cut.channels);
   }
   q.wide = arena.take<std::uint8_t>(cut.channels);
+  q.extreme = arena.take<std::uint8_t>(cut.channels);
   for (std::int64_t g = 0; g < cut.groups; ++g) {
     double count = 0;
     for (std::int64_t i = cut.group_begin(g); i < cut.group_end(g); ++i) {
@@ -36,7 +37,8 @@ std::size_t Scratch::size(const Cut& cut) {
   const auto channels = static_cast<std::size_t>(cut.channels);
   const auto groups = static_cast<std::size_t>(cut.groups);
   return 3 * groups * channels * sizeof(double) + groups * sizeof(double) +
-         4 * channels * sizeof(double) + 7 * round8(channels * sizeof(float)) + round8(channels);
+         4 * channels * sizeof(double) + 8 * round8(channels * sizeof(float)) +
+         2 * round8(channels);
 }
 
 std::size_t workspace_size(const ConstChannelView& x) {

@@ -49,6 +49,7 @@ struct Scratch {
   std::span<double> sum_a, sum_b;          // channels
   std::span<double> a, b;                  // channels
   std::span<float> a_hi, a_lo, b_f32;      // channels
+  std::span<float> centre;                 // channels
   Coefficients coefficients;
 
   Scratch(const Cut& cut, std::span<std::byte> memory);

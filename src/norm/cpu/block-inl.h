@@ -9,6 +9,8 @@
 
 #include <algorithm>
 
+#include <hwy/cache_control.h>
+
 #include "norm/cpu/vec-inl.h"
 #include "norm/scalar.h"
 
@@ -17,7 +19,19 @@ namespace evenkeel::norm::HWY_NAMESPACE {
 
 /// The squares of f32 differences keep their digits while their sum stays in this range; outside it
 /// (or NaN) the block is done again in double.
-HWY_INLINE bool squares_in_range(double m2) { return m2 >= 1e-25 && m2 <= 1e36; }
+constexpr float kLeastSquares = 1e-25F;
+constexpr float kMostSquares = 1e36F;
+HWY_INLINE bool squares_in_range(double m2) {
+  return m2 >= static_cast<double>(kLeastSquares) && m2 <= static_cast<double>(kMostSquares);
+}
+
+/// Sums about a centre that was chosen without the block serve where at least a quarter of the
+/// squares is the block's own spread: Σd² − (Σd)²/n ≥ Σd²/4. What rounding does to them is then at
+/// most four times what it does to sums about the block's mean.
+constexpr float kNear = 0.75F;
+HWY_INLINE bool centre_serves(double n, double s1, double s2) {
+  return squares_in_range(s2) && s1 * s1 <= static_cast<double>(kNear) * n * s2;
+}
 
 /// All values of the block are the same: exact without sums, and common (padding, dead channels).
 inline bool is_constant(const float* x, const Patch& patch) {
@@ -82,7 +96,7 @@ HWY_INLINE VF rounded_centre(F32 d, VF mean, VF spread) {
   return hn::IfThenElse(useful, hn::Mul(hn::Round(steps), grid), mean);
 }
 
-/// Sums along the runs of a patch; of few values, in double.
+/// Sums about the block's own mean, in two passes; of few values, in double.
 template <bool kTurn>
 inline BlockSums block_sums(const float* x, const Patch& patch, bool few) {
   const F32 d;
@@ -114,6 +128,53 @@ inline BlockSums block_sums(const float* x, const Patch& patch, bool few) {
   const double squares = sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])));
   if (few || !squares_in_range(squares)) return sums_in_double(x, patch);
   return {static_cast<double>(hn::GetLane(centre)), rest, squares};
+}
+
+/// Sums about a given centre, in one pass, where it serves. Fetches half of what lies at `next` in
+/// the form of the patch, unless that is null.
+inline BlockSums sums_about(const float* x, const Patch& patch, float about, const float* next) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const VF centre = hn::Set(d, about);
+  const VF zero = hn::Zero(d);
+  VF s1[4] = {zero, zero, zero, zero};
+  VF s2[4] = {zero, zero, zero, zero};
+  const auto step = [&](int a, VF v) HWY_ATTR {
+    const VF difference = hn::Sub(v, centre);
+    s1[a] = hn::Add(s1[a], difference);
+    s2[a] = hn::MulAdd(difference, difference, s2[a]);
+  };
+  for (std::int64_t row = 0; row < patch.rows; ++row) {
+    const float* p = x + row * patch.pitch;
+    std::int64_t i = 0;
+    for (; i + 4 * lanes <= patch.length; i += 4 * lanes) {
+      if (next != nullptr) {
+        const float* ahead = next + row * patch.pitch + i / 2;
+        hwy::Prefetch(ahead);
+        hwy::Prefetch(ahead + lanes);
+      }
+      step(0, hn::LoadU(d, p + i));
+      step(1, hn::LoadU(d, p + i + lanes));
+      step(2, hn::LoadU(d, p + i + 2 * lanes));
+      step(3, hn::LoadU(d, p + i + 3 * lanes));
+    }
+    if (next != nullptr && i < patch.length) hwy::Prefetch(next + row * patch.pitch + i / 2);
+    int a = 0;
+    for (; i + lanes <= patch.length; i += lanes) step(a++, hn::LoadU(d, p + i));
+    if (i < patch.length) {
+      const std::int64_t valid = patch.length - i;
+      const VF difference = hn::IfThenElseZero(hn::FirstN(d, static_cast<std::size_t>(valid)),
+                                               hn::Sub(load_part(d, p + i, valid), centre));
+      s1[3] = hn::Add(s1[3], difference);
+      s2[3] = hn::MulAdd(difference, difference, s2[3]);
+    }
+  }
+  const double rest = sum_of(d, hn::Add(hn::Add(s1[0], s1[1]), hn::Add(s1[2], s1[3])));
+  const double squares = sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])));
+  if (!centre_serves(static_cast<double>(patch.count()), rest, squares)) {
+    return block_sums<false>(x, patch, false);
+  }
+  return {static_cast<double>(about), rest, squares};
 }
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE

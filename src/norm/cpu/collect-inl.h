@@ -1,4 +1,5 @@
-// Statistics of channels: the sums of their blocks, added up in double.
+// Statistics of channels: the sums of their blocks about a centre that a few samples give, in f32
+// lanes, added up in double. A block that lies far from its channel's centre is measured from its own.
 #if defined(EVENKEEL_NORM_CPU_COLLECT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef EVENKEEL_NORM_CPU_COLLECT_INL_H_
 #undef EVENKEEL_NORM_CPU_COLLECT_INL_H_
@@ -11,7 +12,188 @@
 HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
 
-/// Centre, Σd and Σd² of each lane of one vector column of `rows` rows, `stride` values apart.
+/// The sums of the groups so far: as ShiftedSums, one array for each number.
+struct GroupSums {
+  double *pivot, *first, *second;
+
+  void add(std::int64_t c, double count_before, double n, const BlockSums& block) const {
+    ShiftedSums sums;
+    if (count_before > 0) sums = {count_before, pivot[c], first[c], second[c]};
+    sums.add(n, block.centre, block.s1, block.s2);
+    pivot[c] = sums.pivot;
+    first[c] = sums.first;
+    second[c] = sums.second;
+  }
+};
+
+// ---- Centres ----
+
+/// Channels last: of a vector column, from rows all over the tensor.
+template <bool kWhole>
+HWY_INLINE void sampled_centres(const float* p, const Cut& cut, std::int64_t valid, float* centre) {
+  constexpr std::int64_t kSamples = 16;
+  const F32 d;
+  const std::int64_t count = std::min(kSamples, cut.rows);
+  const auto sample = [&](std::int64_t i) HWY_ATTR {
+    return load<kWhole>(d, p + i * cut.rows / count * cut.channels, valid);
+  };
+  const VF share = hn::Set(d, 1.0F / static_cast<float>(count));
+  VF sum = hn::Zero(d), spread = hn::Zero(d);
+  for (std::int64_t i = 0; i < count; ++i) sum = hn::Add(sum, sample(i));
+  const VF mean = hn::Mul(sum, share);
+  for (std::int64_t i = 0; i < count; ++i) {
+    spread = hn::Add(spread, hn::Abs(hn::Sub(sample(i), mean)));
+  }
+  store<kWhole>(rounded_centre(d, mean, hn::Mul(spread, share)), d, centre, valid);
+}
+
+/// Channels first: of one channel, from a vector at each of a few places.
+inline float sampled_centre(const float* x, const Cut& cut, std::int64_t c) {
+  constexpr std::int64_t kPlaces = 4;
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t count = std::min(kPlaces, cut.rows);
+  const std::int64_t valid = std::min(lanes, cut.s);
+  const auto first = hn::FirstN(d, static_cast<std::size_t>(valid));
+  VF values[kPlaces];
+  VF sum = hn::Zero(d), spread = hn::Zero(d);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t row = i * cut.rows / count;
+    values[i] = load_part(d, x + cut.offset(row, c) + i * (cut.s - valid) / kPlaces, valid);
+    sum = hn::Add(sum, values[i]);
+  }
+  const VF share = hn::Set(d, 1.0F / static_cast<float>(count * valid));
+  const VF mean = hn::Mul(hn::SumOfLanes(d, sum), share);
+  for (std::int64_t i = 0; i < count; ++i) {
+    spread = hn::Add(spread, hn::IfThenElseZero(first, hn::Abs(hn::Sub(values[i], mean))));
+  }
+  return hn::GetLane(rounded_centre(d, mean, hn::Mul(hn::SumOfLanes(d, spread), share)));
+}
+
+inline void find_centres(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1) {
+  if (cut.one_block()) return;
+  const float* x = static_cast<const float*>(job.x.data);
+  float* centre = job.centre.data();
+  if (!cut.last) {
+    for (std::int64_t c = c0; c < c1; ++c) centre[c] = sampled_centre(x, cut, c);
+    return;
+  }
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+  std::int64_t c = c0;
+  for (; c + lanes <= c1; c += lanes) sampled_centres<true>(x + c, cut, lanes, centre + c);
+  if (c < c1) sampled_centres<false>(x + c, cut, c1 - c, centre + c);
+}
+
+// ---- Channels last ----
+
+/// Channels whose f32 sums are kept at once; they stay in the first-level cache.
+constexpr std::int64_t kWideSlab = 512;
+/// Rows that are read side by side.
+constexpr std::int64_t kRowQuad = 4;
+
+/// Sums of the lanes of a block's vector columns.
+struct ColumnTotals {
+  static constexpr std::int64_t kPadded = kWideSlab + HWY_MAX_BYTES / sizeof(float);
+  HWY_ALIGN float s1[kPadded];
+  HWY_ALIGN float s2[kPadded];
+
+  void clear(std::int64_t width) {
+    std::fill(s1, s1 + width, 0.0F);
+    std::fill(s2, s2 + width, 0.0F);
+  }
+};
+
+/// Adds four rows to the sums of a vector column.
+template <bool kWhole>
+HWY_INLINE void add_quad(const float* p, std::int64_t stride, std::int64_t valid, VF centre,
+                         float* s1, float* s2) {
+  const F32 d;
+  const VF d0 = hn::Sub(load<kWhole>(d, p, valid), centre);
+  const VF d1 = hn::Sub(load<kWhole>(d, p + stride, valid), centre);
+  const VF d2 = hn::Sub(load<kWhole>(d, p + 2 * stride, valid), centre);
+  const VF d3 = hn::Sub(load<kWhole>(d, p + 3 * stride, valid), centre);
+  const VF squares01 = hn::MulAdd(d1, d1, hn::Mul(d0, d0));
+  const VF squares23 = hn::MulAdd(d3, d3, hn::Mul(d2, d2));
+  hn::Store(hn::Add(hn::Load(d, s1), hn::Add(hn::Add(d0, d1), hn::Add(d2, d3))), d, s1);
+  hn::Store(hn::Add(hn::Load(d, s2), hn::Add(squares01, squares23)), d, s2);
+}
+
+template <bool kWhole>
+HWY_INLINE void add_row(const float* p, std::int64_t valid, VF centre, float* s1, float* s2) {
+  const F32 d;
+  const VF difference = hn::Sub(load<kWhole>(d, p, valid), centre);
+  hn::Store(hn::Add(hn::Load(d, s1), difference), d, s1);
+  hn::Store(hn::MulAdd(difference, difference, hn::Load(d, s2)), d, s2);
+}
+
+/// Σd and Σd² of `width` columns over `rows` rows.
+inline void total_columns(const float* x, std::int64_t rows, std::int64_t stride,
+                          std::int64_t width, const float* centre, ColumnTotals& out) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  out.clear((width + lanes - 1) / lanes * lanes);
+  std::int64_t r = 0;
+  for (; r + kRowQuad <= rows; r += kRowQuad) {
+    const float* p = x + r * stride;
+    std::int64_t j = 0;
+    for (; j + lanes <= width; j += lanes) {
+      add_quad<true>(p + j, stride, lanes, hn::LoadU(d, centre + j), out.s1 + j, out.s2 + j);
+    }
+    if (j < width) {
+      add_quad<false>(p + j, stride, width - j, load_part(d, centre + j, width - j), out.s1 + j,
+                      out.s2 + j);
+    }
+  }
+  for (; r < rows; ++r) {
+    const float* p = x + r * stride;
+    std::int64_t j = 0;
+    for (; j + lanes <= width; j += lanes) {
+      add_row<true>(p + j, lanes, hn::LoadU(d, centre + j), out.s1 + j, out.s2 + j);
+    }
+    if (j < width) {
+      add_row<false>(p + j, width - j, load_part(d, centre + j, width - j), out.s1 + j,
+                     out.s2 + j);
+    }
+  }
+}
+
+/// Adds f32 values to doubles, or replaces these.
+HWY_INLINE void widen(const float* from, std::int64_t lanes, bool replace, double* to) {
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<float, decltype(dd)> half;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(dd));
+  for (std::int64_t k = 0; k < lanes; k += step) {
+    auto wide = hn::PromoteTo(dd, hn::LoadU(half, from + k));
+    if (!replace) wide = hn::Add(hn::LoadU(dd, to + k), wide);
+    hn::StoreU(wide, dd, to + k);
+  }
+}
+
+/// Whether all lanes' sums so far have their centre as pivot.
+HWY_INLINE bool pivots_are(const float* centre, std::int64_t lanes, const double* pivot) {
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<float, decltype(dd)> half;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(dd));
+  for (std::int64_t k = 0; k < lanes; k += step) {
+    const auto wide = hn::PromoteTo(dd, hn::LoadU(half, centre + k));
+    if (!hn::AllTrue(dd, hn::Eq(wide, hn::LoadU(dd, pivot + k)))) return false;
+  }
+  return true;
+}
+
+/// Whether the centre serves in all lanes, as centre_serves() says.
+HWY_INLINE bool centres_serve(float n, const float* s1, const float* s2) {
+  const F32 d;
+  const VF sum = hn::Load(d, s1);
+  const VF squares = hn::Load(d, s2);
+  const auto in_range = hn::And(hn::Ge(squares, hn::Set(d, kLeastSquares)),
+                                hn::Le(squares, hn::Set(d, kMostSquares)));
+  const auto near = hn::Le(hn::Mul(sum, sum), hn::Mul(squares, hn::Set(d, kNear * n)));
+  return hn::AllTrue(d, hn::And(in_range, near));
+}
+
+/// Centre, Σd and Σd² of each lane of one vector column of `rows` rows, `stride` values apart: two
+/// passes, each lane about its own mean.
 template <bool kWhole>
 HWY_INLINE void column_sums(const float* p, std::int64_t rows, std::int64_t stride,
                             std::int64_t valid, float* mean, float* s1, float* s2) {
@@ -61,62 +243,101 @@ HWY_INLINE void column_sums(const float* p, std::int64_t rows, std::int64_t stri
   hn::StoreU(hn::Add(hn::Add(b0, b1), hn::Add(b2, b3)), d, s2);
 }
 
-/// Statistics of one group of blocks for a slab of channels, channels last.
-inline void collect_last(const float* x, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                         std::int64_t group, double* pivot, double* first, double* second) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
-  constexpr std::int64_t kPadded = Cut::kSlab + HWY_MAX_BYTES / sizeof(float);
-  float mean[kPadded], s1[kPadded], s2[kPadded];
-  ShiftedSums sums[Cut::kSlab];
-  const std::int64_t width = c1 - c0;
-  const std::int64_t stride = cut.channels;
-  for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
-    const Block block = cut.block(b);
-    const float* p = x + block.row0 * stride + c0;
-    const std::int64_t rows = block.row1 - block.row0;
-    std::int64_t j = 0;
-    for (; j + lanes <= width; j += lanes) {
-      column_sums<true>(p + j, rows, stride, lanes, mean + j, s1 + j, s2 + j);
-    }
-    if (j < width) {
-      column_sums<false>(p + j, rows, stride, width - j, mean + j, s1 + j, s2 + j);
-    }
-    const auto n = static_cast<double>(block.count());
-    for (std::int64_t k = 0; k < width; ++k) {
-      const auto squares = static_cast<double>(s2[k]);
-      if (!cut.few() && squares_in_range(squares)) {
-        sums[k].add(n, static_cast<double>(mean[k]), static_cast<double>(s1[k]), squares);
-      } else {
-        const BlockSums exact = sums_in_double(x + cut.offset(block, c0 + k), cut.patch(block));
-        sums[k].add(n, exact.centre, exact.s1, exact.s2);
-      }
-    }
+/// Adds the sums of a vector column lane by lane: about the centre where that serves, else about the
+/// lane's own mean, else in double.
+inline void add_lanes(const float* x, const Cut& cut, const Block& block, std::int64_t c,
+                      std::int64_t valid, const float* centre, double count_before,
+                      const float* s1, const float* s2, const GroupSums& sums) {
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
+  float own_centre[kLanes] = {}, own_s1[kLanes] = {}, own_s2[kLanes] = {};
+  const auto n = static_cast<double>(block.count());
+  if (!cut.few()) {
+    const float* p = x + cut.offset(block, c);
+    const bool whole = valid == static_cast<std::int64_t>(hn::Lanes(F32()));
+    (whole ? column_sums<true> : column_sums<false>)(p, block.row1 - block.row0, cut.channels,
+                                                     valid, own_centre, own_s1, own_s2);
   }
-  for (std::int64_t k = 0; k < width; ++k) {
-    pivot[c0 + k] = sums[k].pivot;
-    first[c0 + k] = sums[k].first;
-    second[c0 + k] = sums[k].second;
+  for (std::int64_t k = 0; k < valid; ++k) {
+    BlockSums part{static_cast<double>(own_centre[k]), static_cast<double>(own_s1[k]),
+                   static_cast<double>(own_s2[k])};
+    const auto first = static_cast<double>(s1[k]);
+    const auto second = static_cast<double>(s2[k]);
+    if (!cut.one_block() && centre_serves(n, first, second)) {
+      part = {static_cast<double>(centre[k]), first, second};
+    }
+    if (cut.few() || !squares_in_range(part.s2)) {
+      part = sums_in_double(x + cut.offset(block, c + k), cut.patch(block));
+    }
+    sums.add(c + k, count_before, n, part);
   }
 }
 
-inline void collect(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
+/// Adds a block's sums of channels [c, c + width) to those of its group.
+inline void add_columns(const float* x, const Cut& cut, const Block& block, std::int64_t c,
+                        std::int64_t width, const float* centre, double count_before,
+                        const ColumnTotals& totals, const GroupSums& sums) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+  const auto n = static_cast<float>(block.count());
+  const bool begins = count_before == 0;
+  for (std::int64_t j = 0; j < width; j += lanes) {
+    const std::int64_t at = c + j;
+    const std::int64_t valid = std::min(lanes, width - j);
+    if (valid == lanes && !cut.one_block() && centres_serve(n, totals.s1 + j, totals.s2 + j) &&
+        (begins || pivots_are(centre + j, lanes, sums.pivot + at))) {
+      if (begins) widen(centre + j, lanes, true, sums.pivot + at);
+      widen(totals.s1 + j, lanes, begins, sums.first + at);
+      widen(totals.s2 + j, lanes, begins, sums.second + at);
+    } else {
+      add_lanes(x, cut, block, at, valid, centre + j, count_before, totals.s1 + j, totals.s2 + j,
+                sums);
+    }
+  }
+}
+
+inline void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                         std::int64_t group, const GroupSums& sums) {
+  const float* x = static_cast<const float*>(job.x.data);
+  ColumnTotals totals;
+  if (cut.one_block()) totals.clear(kWideSlab);
+  double count = 0;
+  for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
+    const Block block = cut.block(b);
+    const std::int64_t rows = block.row1 - block.row0;
+    for (std::int64_t c = c0; c < c1; c += kWideSlab) {
+      const std::int64_t width = std::min(kWideSlab, c1 - c);
+      const float* centre = job.centre.data() + c;
+      if (!cut.one_block()) {
+        total_columns(x + cut.offset(block, c), rows, cut.channels, width, centre, totals);
+      }
+      add_columns(x, cut, block, c, width, centre, count, totals, sums);
+    }
+    count += static_cast<double>(block.count());
+  }
+}
+
+// ---- Channels first ----
+
+inline void collect(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t group, double* pivot, double* first, double* second) {
-  const float* data = static_cast<const float*>(x.data);
+  const GroupSums sums{pivot, first, second};
   if (cut.last) {
-    collect_last(data, cut, c0, c1, group, pivot, first, second);
+    collect_last(job, cut, c0, c1, group, sums);
     return;
   }
-  for (std::int64_t c = c0; c < c1; ++c) {
-    ShiftedSums sums;
-    for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
-      const Block block = cut.block(b);
-      const BlockSums part =
-          block_sums<false>(data + cut.offset(block, c), cut.patch(block), cut.few());
-      sums.add(static_cast<double>(block.count()), part.centre, part.s1, part.s2);
+  const float* x = static_cast<const float*>(job.x.data);
+  double count = 0;
+  for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
+    const Block block = cut.block(b);
+    const Patch patch = cut.patch(block);
+    for (std::int64_t c = c0; c < c1; ++c) {
+      const float* p = x + cut.offset(block, c);
+      const float* next = job.ahead != 0 ? p - block.s0 / 2 + job.ahead : nullptr;
+      sums.add(c, count, static_cast<double>(block.count()),
+               cut.one_block()
+                   ? block_sums<false>(p, patch, cut.few())
+                   : sums_about(p, patch, job.centre[static_cast<std::size_t>(c)], next));
     }
-    pivot[c] = sums.pivot;
-    first[c] = sums.first;
-    second[c] = sums.second;
+    count += static_cast<double>(block.count());
   }
 }
 

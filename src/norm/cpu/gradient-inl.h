@@ -6,6 +6,9 @@
 #define EVENKEEL_NORM_CPU_GRADIENT_INL_H_
 #endif
 
+#include <limits>
+
+#include "norm/cpu/collect-inl.h"
 #include "norm/cpu/normalize-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -16,21 +19,30 @@ struct GradientAt {
   const float *x, *dy;
   const std::uint8_t* mask;
   float *dx, *dadd;  // propagate only
+  bool stream;       // whole vectors of dx and dadd bypass the cache
 
-  void advance(std::int64_t stride, std::int64_t mask_stride) {
-    x += stride;
-    dy += stride;
-    if (mask != nullptr) mask += mask_stride;
-    if (dx != nullptr) dx += stride;
-    if (dadd != nullptr) dadd += stride;
+  HWY_INLINE GradientAt row(std::int64_t r, std::int64_t stride, std::int64_t mask_stride) const {
+    return {x + r * stride,
+            dy + r * stride,
+            mask != nullptr ? mask + r * mask_stride : nullptr,
+            dx != nullptr ? dx + r * stride : nullptr,
+            dadd != nullptr ? dadd + r * stride : nullptr,
+            stream};
   }
 };
 
+/// Fetches the lines of x and dy `ahead` values behind i, unless that is 0.
+HWY_INLINE void fetch_pair(const GradientAt& at, std::int64_t i, std::int64_t ahead) {
+  if (ahead == 0) return;
+  hwy::Prefetch(at.x + i + ahead);
+  hwy::Prefetch(at.dy + i + ahead);
+}
+
 inline GradientAt gradient_at(const GradientJob& job, const Cut& cut, std::int64_t r,
-                              std::int64_t c) {
+                              std::int64_t c, bool stream = false) {
   const std::int64_t base = cut.offset(r, c);
   GradientAt at{static_cast<const float*>(job.x.data) + base,
-                static_cast<const float*>(job.dy.data) + base, nullptr, nullptr, nullptr};
+                static_cast<const float*>(job.dy.data) + base, nullptr, nullptr, nullptr, stream};
   if (job.epilogue.activation != Activation::none) {
     at.mask = job.state.mask.data() + cut.mask_row(r, c) + (cut.last ? c / 8 : 0);
   }
@@ -97,12 +109,13 @@ HWY_INLINE VF centred(const CentreLanes& lanes, const GradientAt& at, std::int64
 
 /// Whether the f32 sums of a block of channel c may have lost digits: too few values, products that
 /// left the range or nearly vanished.
+constexpr float kLeastProducts = 1e-25F;
 inline bool sums_need_double(const GradientJob& job, const Cut& cut, std::int64_t c, double g,
                              double centred) {
-  const auto i = static_cast<std::size_t>(c);
-  const bool vanished = std::abs(centred) < 1e-25 && (centred != 0 || g != 0);
+  const bool vanished = std::abs(centred) < static_cast<double>(kLeastProducts) &&
+                        (centred != 0 || g != 0);
   return cut.few() || vanished || !std::isfinite(g) || !std::isfinite(centred) ||
-         extreme_statistics(job.state.mean[i], job.state.var[i], job.state.inv_std[i]);
+         job.coefficients.extreme[static_cast<std::size_t>(c)] != 0;
 }
 
 template <Activation kActivation>
@@ -117,6 +130,7 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
   VF s2[4] = {zero, zero, zero, zero};
   for (std::int64_t r = block.row0; r < block.row1; ++r) {
     const GradientAt at = gradient_at(job, cut, r, c);
+    const std::int64_t ahead = job.passage.ahead;
     const auto step = [&](int a, std::int64_t i) HWY_ATTR {
       const VF g = masked<true, kActivation>(at, slope, i, lanes);
       s1[a] = hn::Add(s1[a], g);
@@ -124,86 +138,128 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
     };
     std::int64_t i = block.s0;
     for (; i + 4 * lanes <= block.s1; i += 4 * lanes) {
+      fetch_pair(at, i / 2, ahead);
+      fetch_pair(at, i / 2 + lanes, ahead);
       step(0, i);
       step(1, i + lanes);
       step(2, i + 2 * lanes);
       step(3, i + 3 * lanes);
     }
-    for (; i + lanes <= block.s1; i += lanes) step(0, i);
+    if (i < block.s1) fetch_pair(at, i / 2, ahead);
+    int a = 0;
+    for (; i + lanes <= block.s1; i += lanes) step(a++, i);
     if (i < block.s1) {
       const std::int64_t valid = block.s1 - i;
       const VF g = masked<false, kActivation>(at, slope, i, valid);
-      s1[1] = hn::Add(s1[1], g);
-      s2[1] = hn::MulAdd(g, centred<false>(centre, at, i, valid), s2[1]);
+      s1[3] = hn::Add(s1[3], g);
+      s2[3] = hn::MulAdd(g, centred<false>(centre, at, i, valid), s2[3]);
     }
   }
   g_sum = sum_of(d, hn::Add(hn::Add(s1[0], s1[1]), hn::Add(s1[2], s1[3])));
   centred_sum = sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])));
 }
 
-/// One vector column of a channels-last block; two accumulators in turn.
-template <bool kWhole, Activation kActivation>
-HWY_INLINE void column_gradient_sums(const GradientJob& job, const Cut& cut, const Block& block,
-                                     std::int64_t c0, std::int64_t i, std::int64_t valid,
-                                     float* g_sum, float* centred_sum) {
+/// Adds kRows rows to the sums of a vector column, channels last.
+template <bool kWhole, std::size_t kRows, Activation kActivation>
+HWY_INLINE void add_gradient_rows(const CentreLanes& centre, const GradientAt& at, float slope,
+                                  std::int64_t i, std::int64_t valid, std::int64_t stride,
+                                  std::int64_t mask_stride, float* g_sum, float* centred_sum) {
   const F32 d;
+  VF g[kRows], products[kRows];
+  for (std::size_t r = 0; r < kRows; ++r) {
+    const GradientAt row = at.row(static_cast<std::int64_t>(r), stride, mask_stride);
+    g[r] = masked<kWhole, kActivation>(row, slope, i, valid);
+    products[r] = centred<kWhole>(centre, row, i, valid);
+    products[r] = r % 2 == 0 ? hn::Mul(g[r], products[r])
+                             : hn::MulAdd(g[r], products[r], products[r - 1]);
+  }
+  VF total = g[0];
+  VF product = products[0];
+  if constexpr (kRows == 4) {
+    total = hn::Add(hn::Add(g[0], g[1]), hn::Add(g[2], g[3]));
+    product = hn::Add(products[1], products[3]);
+  }
+  hn::Store(hn::Add(hn::Load(d, g_sum), total), d, g_sum);
+  hn::Store(hn::Add(hn::Load(d, centred_sum), product), d, centred_sum);
+}
+
+/// Σg and Σg·(x−μ) of the columns of kRows rows, added to `totals`.
+template <std::size_t kRows, Activation kActivation>
+void add_gradients(const GradientJob& job, const Cut& cut, std::int64_t row, std::int64_t c,
+                   std::int64_t width, ColumnTotals& totals) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto slope = static_cast<float>(job.epilogue.slope);
   const std::int64_t mask_stride = cut.mask_row_bytes();
-  const CentreLanes centre = centres_of<kWhole>(d, job, c0 + i, valid);
-  VF g0 = hn::Zero(d), g1 = g0, h0 = g0, h1 = g0;
-  GradientAt at = gradient_at(job, cut, block.row0, c0);
-  std::int64_t r = block.row0;
-  for (; r + 2 <= block.row1; r += 2) {
-    const VF a = masked<kWhole, kActivation>(at, slope, i, valid);
-    g0 = hn::Add(g0, a);
-    h0 = hn::MulAdd(a, centred<kWhole>(centre, at, i, valid), h0);
-    at.advance(cut.channels, mask_stride);
-    const VF b = masked<kWhole, kActivation>(at, slope, i, valid);
-    g1 = hn::Add(g1, b);
-    h1 = hn::MulAdd(b, centred<kWhole>(centre, at, i, valid), h1);
-    at.advance(cut.channels, mask_stride);
+  const GradientAt at = gradient_at(job, cut, row, c);
+  std::int64_t j = 0;
+  for (; j + lanes <= width; j += lanes) {
+    add_gradient_rows<true, kRows, kActivation>(centres_of<true>(d, job, c + j, lanes), at, slope,
+                                                j, lanes, cut.channels, mask_stride,
+                                                totals.s1 + j, totals.s2 + j);
   }
-  if (r < block.row1) {
-    const VF a = masked<kWhole, kActivation>(at, slope, i, valid);
-    g0 = hn::Add(g0, a);
-    h0 = hn::MulAdd(a, centred<kWhole>(centre, at, i, valid), h0);
+  if (j < width) {
+    add_gradient_rows<false, kRows, kActivation>(
+        centres_of<false>(d, job, c + j, width - j), at, slope, j, width - j, cut.channels,
+        mask_stride, totals.s1 + j, totals.s2 + j);
   }
-  hn::StoreU(hn::Add(g0, g1), d, g_sum);
-  hn::StoreU(hn::Add(h0, h1), d, centred_sum);
+}
+
+/// Whether no lane's sums need double, as sums_need_double() says, apart from extreme channels.
+HWY_INLINE bool gradient_sums_serve(const float* g, const float* centred) {
+  const F32 d;
+  const VF sum = hn::Load(d, g);
+  const VF products = hn::Load(d, centred);
+  const VF largest = hn::Set(d, std::numeric_limits<float>::max());
+  const VF zero = hn::Zero(d);
+  const auto finite = hn::And(hn::Le(hn::Abs(sum), largest), hn::Le(hn::Abs(products), largest));
+  const auto there = hn::Ge(hn::Abs(products), hn::Set(d, kLeastProducts));
+  const auto nothing = hn::And(hn::Eq(products, zero), hn::Eq(sum, zero));
+  return hn::AllTrue(d, hn::And(finite, hn::Or(there, nothing)));
+}
+
+inline bool any_extreme_in(const Coefficients& q, std::int64_t c, std::int64_t width) {
+  return std::any_of(q.extreme.begin() + c, q.extreme.begin() + c + width,
+                     [](std::uint8_t extreme) { return extreme != 0; });
 }
 
 template <Activation kActivation>
 void reduce_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                  std::int64_t group, double* g_out, double* centred_out) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
-  constexpr std::int64_t kPadded = Cut::kSlab + HWY_MAX_BYTES / sizeof(float);
-  float g[kPadded], centred[kPadded];
-  const std::int64_t width = c1 - c0;
-  double g_total[Cut::kSlab] = {};
-  double centred_total[Cut::kSlab] = {};
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  ColumnTotals totals;
+  std::fill(g_out + c0, g_out + c1, 0.0);
+  std::fill(centred_out + c0, centred_out + c1, 0.0);
   for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
     const Block block = cut.block(b);
-    std::int64_t j = 0;
-    for (; j + lanes <= width; j += lanes) {
-      column_gradient_sums<true, kActivation>(job, cut, block, c0, j, lanes, g + j, centred + j);
-    }
-    if (j < width) {
-      column_gradient_sums<false, kActivation>(job, cut, block, c0, j, width - j, g + j,
-                                               centred + j);
-    }
-    for (std::int64_t k = 0; k < width; ++k) {
-      double block_g = static_cast<double>(g[k]);
-      double block_centred = static_cast<double>(centred[k]);
-      if (sums_need_double(job, cut, c0 + k, block_g, block_centred)) {
-        exact_gradient_sums<float>(job, cut, block, c0 + k, block_g, block_centred);
+    for (std::int64_t c = c0; c < c1; c += kWideSlab) {
+      const std::int64_t width = std::min(kWideSlab, c1 - c);
+      totals.clear((width + lanes - 1) / lanes * lanes);
+      std::int64_t r = block.row0;
+      for (; r + kRowQuad <= block.row1; r += kRowQuad) {
+        add_gradients<kRowQuad, kActivation>(job, cut, r, c, width, totals);
       }
-      g_total[k] += block_g;
-      centred_total[k] += block_centred;
+      for (; r < block.row1; ++r) add_gradients<1, kActivation>(job, cut, r, c, width, totals);
+      for (std::int64_t j = 0; j < width; j += lanes) {
+        const std::int64_t valid = std::min(lanes, width - j);
+        if (valid == lanes && !cut.few() && gradient_sums_serve(totals.s1 + j, totals.s2 + j) &&
+            !any_extreme_in(job.coefficients, c + j, lanes)) {
+          widen(totals.s1 + j, lanes, false, g_out + c + j);
+          widen(totals.s2 + j, lanes, false, centred_out + c + j);
+          continue;
+        }
+        for (std::int64_t k = j; k < j + valid; ++k) {
+          auto g = static_cast<double>(totals.s1[k]);
+          auto centred = static_cast<double>(totals.s2[k]);
+          if (sums_need_double(job, cut, c + k, g, centred)) {
+            exact_gradient_sums<float>(job, cut, block, c + k, g, centred);
+          }
+          g_out[c + k] += g;
+          centred_out[c + k] += centred;
+        }
+      }
     }
-  }
-  for (std::int64_t k = 0; k < width; ++k) {
-    g_out[c0 + k] = g_total[k];
-    centred_out[c0 + k] = centred_total[k];
   }
 }
 
@@ -214,11 +270,11 @@ void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
     reduce_last<kActivation>(job, cut, c0, c1, group, g_out, centred_out);
     return;
   }
-  for (std::int64_t c = c0; c < c1; ++c) {
-    g_out[c] = 0;
-    centred_out[c] = 0;
-    for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
-      const Block block = cut.block(b);
+  std::fill(g_out + c0, g_out + c1, 0.0);
+  std::fill(centred_out + c0, centred_out + c1, 0.0);
+  for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
+    const Block block = cut.block(b);
+    for (std::int64_t c = c0; c < c1; ++c) {
       double g = 0;
       double centred = 0;
       block_sums_first<kActivation>(job, cut, block, c, g, centred);
@@ -242,16 +298,21 @@ HWY_INLINE void propagate_vector(const PropagateLanes& lanes, const GradientAt& 
     bracket = hn::NegMulAdd(centred<kWhole>(lanes.centre, at, i, valid), lanes.b,
                             hn::Sub(hn::Sub(g, lanes.a_hi), lanes.a_lo));
   }
-  if (at.dadd != nullptr) store<kWhole>(g, d, at.dadd + i, valid);
-  store<kWhole>(hn::Mul(bracket, lanes.scale), d, at.dx + i, valid);
+  if (at.dadd != nullptr) put<kWhole>(g, d, at.dadd + i, valid, at.stream);
+  put<kWhole>(hn::Mul(bracket, lanes.scale), d, at.dx + i, valid, at.stream);
 }
 
 /// A row of one channel.
 template <Activation kActivation, bool kConstant>
 HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt& at, float slope,
-                              std::int64_t length) {
+                              std::int64_t length, std::int64_t ahead) {
   const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   std::int64_t i = 0;
+  for (; i + 2 * step <= length; i += 2 * step) {
+    fetch_pair(at, i / 2, ahead);
+    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i, step);
+    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i + step, step);
+  }
   for (; i + step <= length; i += step) {
     propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i, step);
   }
@@ -260,14 +321,27 @@ HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt& at,
   }
 }
 
-/// One vector column of several rows of many channels.
-template <bool kWhole, Activation kActivation, bool kConstant>
-HWY_INLINE void propagate_column(const PropagateLanes& lanes, GradientAt at, float slope,
-                                 std::int64_t i, std::int64_t valid, std::int64_t rows,
-                                 std::int64_t stride, std::int64_t mask_stride) {
-  for (std::int64_t r = 0; r < rows; ++r) {
-    propagate_vector<kWhole, kActivation, kConstant>(lanes, at, slope, i, valid);
-    at.advance(stride, mask_stride);
+/// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
+template <std::int64_t kRows, Activation kActivation, bool kConstant>
+HWY_INLINE void propagate_channels(const GradientJob& job, const GradientAt& at, std::int64_t c0,
+                                   std::int64_t width, std::int64_t stride,
+                                   std::int64_t mask_stride) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto slope = static_cast<float>(job.epilogue.slope);
+  std::int64_t i = 0;
+  for (; i + step <= width; i += step) {
+    const PropagateLanes lanes = propagate_lanes<true>(d, job, c0 + i, step);
+    for (std::int64_t r = 0; r < kRows; ++r) {
+      propagate_vector<true, kActivation, kConstant>(lanes, at.row(r, stride, mask_stride), slope,
+                                                     i, step);
+    }
+  }
+  if (i == width) return;
+  const PropagateLanes lanes = propagate_lanes<false>(d, job, c0 + i, width - i);
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    propagate_vector<false, kActivation, kConstant>(lanes, at.row(r, stride, mask_stride), slope,
+                                                    i, width - i);
   }
 }
 
@@ -289,43 +363,48 @@ inline void put_wide(const GradientJob& job, const WideGradient& value, std::int
   static_cast<float*>(job.dx.data)[offset] = value.dx;
 }
 
+/// Whether the outputs of rows that begin at channel c can bypass the cache.
+inline bool can_stream_gradients(const GradientJob& job, std::int64_t c, std::int64_t stride) {
+  if (!job.passage.stream || !can_stream(static_cast<float*>(job.dx.data) + c, stride)) return false;
+  return !job.dadd->has_value() || can_stream(static_cast<float*>((*job.dadd)->data) + c, stride);
+}
+
 template <Activation kActivation, bool kConstant>
-void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c, std::int64_t row0,
-                     std::int64_t row1) {
-  const auto k = static_cast<std::size_t>(c);
-  const PropagateLanes lanes = propagate_lanes(F32(), job, k);
+void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                     std::int64_t row0, std::int64_t row1) {
+  const bool stream = can_stream_gradients(job, 0, cut.s);
+  const std::int64_t ahead = job.passage.ahead != 0 ? job.passage.ahead + cut.s / 2 : 0;
   for (std::int64_t r = row0; r < row1; ++r) {
-    if (job.coefficients.wide[k] == 0) {
-      propagate_row<kActivation, kConstant>(lanes, gradient_at(job, cut, r, c),
-                                            static_cast<float>(job.epilogue.slope), cut.s);
-      continue;
-    }
-    for (std::int64_t i = 0; i < cut.s; ++i) {
-      const std::int64_t offset = cut.offset(r, c) + i;
-      put_wide(job, wide_gradient(job, c, offset, cut.mask_row(r, c), i), offset);
+    for (std::int64_t c = c0; c < c1; ++c) {
+      const auto k = static_cast<std::size_t>(c);
+      if (job.coefficients.wide[k] == 0) {
+        propagate_row<kActivation, kConstant>(propagate_lanes(F32(), job, k),
+                                              gradient_at(job, cut, r, c, stream),
+                                              static_cast<float>(job.epilogue.slope), cut.s, ahead);
+        continue;
+      }
+      for (std::int64_t i = 0; i < cut.s; ++i) {
+        const std::int64_t offset = cut.offset(r, c) + i;
+        put_wide(job, wide_gradient(job, c, offset, cut.mask_row(r, c), i), offset);
+      }
     }
   }
 }
 
-/// Channels [c0, c1) of `rows` rows from row r on.
+/// Channels [c0, c1) of rows [row0, row1).
 template <Activation kActivation, bool kConstant>
 void propagate_rows(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                    std::int64_t r, std::int64_t rows) {
-  const F32 d;
-  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  const GradientAt at = gradient_at(job, cut, r, c0);
-  const auto slope = static_cast<float>(job.epilogue.slope);
-  const std::int64_t width = c1 - c0;
+                    std::int64_t row0, std::int64_t row1) {
+  const bool stream = can_stream_gradients(job, c0, cut.channels);
   const std::int64_t mask_stride = cut.mask_row_bytes();
-  std::int64_t i = 0;
-  for (; i + step <= width; i += step) {
-    propagate_column<true, kActivation, kConstant>(propagate_lanes<true>(d, job, c0 + i, step), at,
-                                                   slope, i, step, rows, cut.channels, mask_stride);
+  std::int64_t r = row0;
+  for (; r + kRowsAtOnce <= row1; r += kRowsAtOnce) {
+    propagate_channels<kRowsAtOnce, kActivation, kConstant>(
+        job, gradient_at(job, cut, r, c0, stream), c0, c1 - c0, cut.channels, mask_stride);
   }
-  if (i < width) {
-    propagate_column<false, kActivation, kConstant>(
-        propagate_lanes<false>(d, job, c0 + i, width - i), at, slope, i, width - i, rows,
-        cut.channels, mask_stride);
+  for (; r < row1; ++r) {
+    propagate_channels<1, kActivation, kConstant>(job, gradient_at(job, cut, r, c0, stream), c0,
+                                                  c1 - c0, cut.channels, mask_stride);
   }
 }
 
@@ -334,8 +413,12 @@ void propagate_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std
                     std::int64_t row0, std::int64_t row1) {
   const Coefficients& q = job.coefficients;
   if (!any_wide_in(q, c0, c1)) {
-    for (std::int64_t r = row0; r < row1; r += kRowsAtOnce) {
-      propagate_rows<kActivation, kConstant>(job, cut, c0, c1, r, std::min(kRowsAtOnce, row1 - r));
+    propagate_rows<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
+    return;
+  }
+  if (c1 - c0 > Cut::kSlab) {
+    for (std::int64_t c = c0; c < c1; c += Cut::kSlab) {
+      propagate_last<kActivation, kConstant>(job, cut, c, std::min(c1, c + Cut::kSlab), row0, row1);
     }
     return;
   }
@@ -348,7 +431,7 @@ void propagate_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std
         wide[count++] = wide_gradient(job, c, cut.offset(r, c), cut.mask_row(r, 0), c);
       }
     }
-    propagate_rows<kActivation, kConstant>(job, cut, c0, c1, r, 1);
+    propagate_rows<kActivation, kConstant>(job, cut, c0, c1, r, r + 1);
     for (std::size_t w = 0; w < count; ++w) {
       put_wide(job, wide[w], cut.offset(r, wide[w].channel));
     }
@@ -360,10 +443,8 @@ void propagate_with(const GradientJob& job, const Cut& cut, std::int64_t c0, std
                     std::int64_t row0, std::int64_t row1) {
   if (cut.last) {
     propagate_last<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
-    return;
-  }
-  for (std::int64_t c = c0; c < c1; ++c) {
-    propagate_first<kActivation, kConstant>(job, cut, c, row0, row1);
+  } else {
+    propagate_first<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
   }
 }
 

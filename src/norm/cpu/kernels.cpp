@@ -18,7 +18,8 @@ namespace evenkeel::norm::HWY_NAMESPACE {
 const RowImplementation& row_implementation();  // row_kernels.cpp
 Implementation make_implementation(const char* name);
 Implementation make_implementation(const char* name) {
-  return {name, false, collect, normalize, reduce, propagate, &row_implementation()};
+  return {name,      false,  find_centres, collect,
+          normalize, reduce, propagate,    &row_implementation()};
 }
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE

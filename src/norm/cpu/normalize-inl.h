@@ -31,12 +31,18 @@ HWY_INLINE NormalizeLanes side_by_side(F32 d, const Coefficients& q, std::int64_
           load<kWhole>(d, q.scale.data() + c, valid), load<kWhole>(d, q.shift.data() + c, valid)};
 }
 
-/// Where a vector of a row begins; the mask's bit i is that of x[i].
+/// Where a row begins; the mask's bit i is that of x[i].
 struct NormalizeAt {
   const float* x;
   const float* add;
   float* y;
   std::uint8_t* mask;
+  bool stream;  ///< whole vectors of y bypass the cache
+
+  HWY_INLINE NormalizeAt row(std::int64_t r, std::int64_t stride, std::int64_t mask_stride) const {
+    return {x + r * stride, add != nullptr ? add + r * stride : nullptr, y + r * stride,
+            mask != nullptr ? mask + r * mask_stride : nullptr, stream};
+  }
 };
 
 template <bool kWhole, Activation kActivation, bool kAdd>
@@ -55,37 +61,51 @@ HWY_INLINE void normalize_vector(const NormalizeLanes& lanes, const NormalizeAt&
     }
     if (at.mask != nullptr) store_mask<kWhole>(d, hn::Not(blocked), at.mask, i, valid);
   }
-  store<kWhole>(z, d, at.y + i, valid);
+  put<kWhole>(z, d, at.y + i, valid, at.stream);
 }
 
-/// A row of one channel.
+/// A row of one channel. Half of the row at `next` is fetched, unless that is null.
 template <Activation kActivation, bool kAdd>
 HWY_INLINE void normalize_row(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
-                              std::int64_t length) {
+                              std::int64_t length, const float* next) {
   const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   std::int64_t i = 0;
+  for (; i + 2 * step <= length; i += 2 * step) {
+    if (next != nullptr) hwy::Prefetch(next + i / 2);
+    normalize_vector<true, kActivation, kAdd>(lanes, at, slope, i, step);
+    normalize_vector<true, kActivation, kAdd>(lanes, at, slope, i + step, step);
+  }
   for (; i + step <= length; i += step) {
     normalize_vector<true, kActivation, kAdd>(lanes, at, slope, i, step);
   }
   if (i < length) normalize_vector<false, kActivation, kAdd>(lanes, at, slope, i, length - i);
 }
 
-/// One vector column of several rows of many channels.
-template <bool kWhole, Activation kActivation, bool kAdd>
-HWY_INLINE void normalize_column(const NormalizeLanes& lanes, NormalizeAt at, float slope,
-                                 std::int64_t i, std::int64_t valid, std::int64_t rows,
-                                 std::int64_t stride, std::int64_t mask_stride) {
-  for (std::int64_t r = 0; r < rows; ++r) {
-    normalize_vector<kWhole, kActivation, kAdd>(lanes, at, slope, i, valid);
-    at.x += stride;
-    at.y += stride;
-    if constexpr (kAdd) at.add += stride;
-    if (at.mask != nullptr) at.mask += mask_stride;
+/// Rows that are worked on side by side, channels last.
+constexpr std::int64_t kRowsAtOnce = 4;
+
+/// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
+template <std::int64_t kRows, Activation kActivation, bool kAdd>
+HWY_INLINE void normalize_channels(const Coefficients& q, const NormalizeAt& at, float slope,
+                                   std::int64_t c0, std::int64_t width, std::int64_t stride,
+                                   std::int64_t mask_stride) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + step <= width; i += step) {
+    const NormalizeLanes lanes = side_by_side<true>(d, q, c0 + i, step);
+    for (std::int64_t r = 0; r < kRows; ++r) {
+      normalize_vector<true, kActivation, kAdd>(lanes, at.row(r, stride, mask_stride), slope, i,
+                                                step);
+    }
+  }
+  if (i == width) return;
+  const NormalizeLanes lanes = side_by_side<false>(d, q, c0 + i, width - i);
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    normalize_vector<false, kActivation, kAdd>(lanes, at.row(r, stride, mask_stride), slope, i,
+                                               width - i);
   }
 }
-
-/// Rows that a vector column passes over at once, channels last.
-constexpr std::int64_t kRowsAtOnce = 32;
 
 inline bool any_wide_in(const Coefficients& q, std::int64_t c0, std::int64_t c1) {
   return std::any_of(q.wide.begin() + c0, q.wide.begin() + c1,
@@ -116,54 +136,58 @@ inline void put_wide(const NormalizeJob& job, const WideValue& value, std::int64
   byte = static_cast<std::uint8_t>(value.passed ? byte | flag : byte & ~flag);
 }
 
+inline NormalizeAt normalize_at(const NormalizeJob& job, const Cut& cut, std::int64_t r,
+                                std::int64_t c, bool stream) {
+  const std::int64_t base = cut.offset(r, c);
+  return {static_cast<const float*>(job.x.data) + base,
+          job.epilogue.add ? static_cast<const float*>(job.epilogue.add->data) + base : nullptr,
+          static_cast<float*>(job.y.data) + base,
+          job.mask != nullptr ? job.mask + cut.mask_row(r, c) + (cut.last ? c / 8 : 0) : nullptr,
+          stream};
+}
+
 template <Activation kActivation, bool kAdd>
-void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c, std::int64_t row0,
-                     std::int64_t row1) {
-  const auto k = static_cast<std::size_t>(c);
+void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                     std::int64_t row0, std::int64_t row1) {
   const Coefficients& q = job.coefficients;
-  const auto* add = kAdd ? static_cast<const float*>(job.epilogue.add->data) : nullptr;
-  const NormalizeLanes lanes = broadcast(F32(), q, k);
+  const auto slope = static_cast<float>(job.epilogue.slope);
+  const bool stream = job.passage.stream && can_stream(static_cast<float*>(job.y.data), cut.s);
   for (std::int64_t r = row0; r < row1; ++r) {
-    const std::int64_t base = cut.offset(r, c);
-    if (q.wide[k] != 0) {
-      for (std::int64_t i = 0; i < cut.s; ++i) {
-        put_wide(job, wide_value(job, c, base + i), base + i, cut.mask_row(r, c), i);
+    for (std::int64_t c = c0; c < c1; ++c) {
+      const auto k = static_cast<std::size_t>(c);
+      const std::int64_t base = cut.offset(r, c);
+      if (q.wide[k] != 0) {
+        for (std::int64_t i = 0; i < cut.s; ++i) {
+          put_wide(job, wide_value(job, c, base + i), base + i, cut.mask_row(r, c), i);
+        }
+        continue;
       }
-      continue;
+      const NormalizeAt at = normalize_at(job, cut, r, c, stream);
+      const float* next =
+          job.passage.ahead != 0 ? at.x + job.passage.ahead + cut.s / 2 : nullptr;
+      normalize_row<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next);
     }
-    const NormalizeAt at{static_cast<const float*>(job.x.data) + base, kAdd ? add + base : nullptr,
-                         static_cast<float*>(job.y.data) + base,
-                         job.mask != nullptr ? job.mask + cut.mask_row(r, c) : nullptr};
-    normalize_row<kActivation, kAdd>(lanes, at, static_cast<float>(job.epilogue.slope), cut.s);
   }
 }
 
-/// Channels [c0, c1) of `rows` rows from row r on, which stay in the first-level cache while each
-/// vector column passes over them.
+/// Channels [c0, c1) of rows [row0, row1).
 template <Activation kActivation, bool kAdd>
 void normalize_rows(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                    std::int64_t r, std::int64_t rows) {
-  const F32 d;
-  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  const std::int64_t base = cut.offset(r, c0);
-  const std::int64_t width = c1 - c0;
-  const NormalizeAt at{
-      static_cast<const float*>(job.x.data) + base,
-      kAdd ? static_cast<const float*>(job.epilogue.add->data) + base : nullptr,
-      static_cast<float*>(job.y.data) + base,
-      job.mask != nullptr ? job.mask + cut.mask_row(r, c0) + c0 / 8 : nullptr};
+                    std::int64_t row0, std::int64_t row1) {
   const auto slope = static_cast<float>(job.epilogue.slope);
+  const bool stream =
+      job.passage.stream && can_stream(static_cast<float*>(job.y.data) + c0, cut.channels);
   const std::int64_t mask_stride = cut.mask_row_bytes();
-  std::int64_t i = 0;
-  for (; i + step <= width; i += step) {
-    normalize_column<true, kActivation, kAdd>(
-        side_by_side<true>(d, job.coefficients, c0 + i, step), at, slope, i, step, rows,
-        cut.channels, mask_stride);
+  std::int64_t r = row0;
+  for (; r + kRowsAtOnce <= row1; r += kRowsAtOnce) {
+    normalize_channels<kRowsAtOnce, kActivation, kAdd>(
+        job.coefficients, normalize_at(job, cut, r, c0, stream), slope, c0, c1 - c0, cut.channels,
+        mask_stride);
   }
-  if (i < width) {
-    normalize_column<false, kActivation, kAdd>(
-        side_by_side<false>(d, job.coefficients, c0 + i, width - i), at, slope, i, width - i, rows,
-        cut.channels, mask_stride);
+  for (; r < row1; ++r) {
+    normalize_channels<1, kActivation, kAdd>(job.coefficients,
+                                             normalize_at(job, cut, r, c0, stream), slope, c0,
+                                             c1 - c0, cut.channels, mask_stride);
   }
 }
 
@@ -172,8 +196,12 @@ void normalize_last(const NormalizeJob& job, const Cut& cut, std::int64_t c0, st
                     std::int64_t row0, std::int64_t row1) {
   const Coefficients& q = job.coefficients;
   if (!any_wide_in(q, c0, c1)) {
-    for (std::int64_t r = row0; r < row1; r += kRowsAtOnce) {
-      normalize_rows<kActivation, kAdd>(job, cut, c0, c1, r, std::min(kRowsAtOnce, row1 - r));
+    normalize_rows<kActivation, kAdd>(job, cut, c0, c1, row0, row1);
+    return;
+  }
+  if (c1 - c0 > Cut::kSlab) {
+    for (std::int64_t c = c0; c < c1; c += Cut::kSlab) {
+      normalize_last<kActivation, kAdd>(job, cut, c, std::min(c1, c + Cut::kSlab), row0, row1);
     }
     return;
   }
@@ -186,7 +214,7 @@ void normalize_last(const NormalizeJob& job, const Cut& cut, std::int64_t c0, st
         wide[count++] = wide_value(job, c, cut.offset(r, c));
       }
     }
-    normalize_rows<kActivation, kAdd>(job, cut, c0, c1, r, 1);
+    normalize_rows<kActivation, kAdd>(job, cut, c0, c1, r, r + 1);
     for (std::size_t w = 0; w < count; ++w) {
       put_wide(job, wide[w], cut.offset(r, wide[w].channel), cut.mask_row(r, 0), wide[w].channel);
     }
@@ -199,9 +227,7 @@ void normalize_as(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std:
   if (cut.last) {
     normalize_last<kActivation, kAdd>(job, cut, c0, c1, row0, row1);
   } else {
-    for (std::int64_t c = c0; c < c1; ++c) {
-      normalize_first<kActivation, kAdd>(job, cut, c, row0, row1);
-    }
+    normalize_first<kActivation, kAdd>(job, cut, c0, c1, row0, row1);
   }
 }
 

@@ -164,7 +164,6 @@ inline void normalize_rows(const RowNormalizeJob& job, const RowCut& cut, std::i
       break;
     }
   }
-  if (job.stream) hwy::FlushStream();
 }
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE

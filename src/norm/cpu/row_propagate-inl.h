@@ -234,7 +234,6 @@ inline void propagate_rows(const RowGradientJob& job, const RowCut& cut, std::in
       break;
     }
   }
-  if (job.stream) hwy::FlushStream();
 }
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE

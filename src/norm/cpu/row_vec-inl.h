@@ -148,13 +148,6 @@ HWY_INLINE void for_each_tile(std::int64_t width, F&& f) {
   if (i < width) f(std::false_type(), std::integral_constant<int, 1>(), i, width - i);
 }
 
-/// Whether whole vectors at `out` and every `stride` values from there on can bypass the cache.
-inline bool can_stream(const float* out, std::int64_t stride) {
-  const auto bytes = static_cast<std::uintptr_t>(hn::Lanes(F32()) * sizeof(float));
-  return reinterpret_cast<std::uintptr_t>(out) % bytes == 0 &&
-         static_cast<std::uintptr_t>(stride) * sizeof(float) % bytes == 0;
-}
-
 /// Stores a vector of a tile.
 template <bool kWhole, bool kStream>
 HWY_INLINE void store_in_tile(VF v, F32 d, float* p, std::int64_t valid) {

@@ -6,6 +6,7 @@
 #define EVENKEEL_NORM_CPU_VEC_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <cstdint>
@@ -65,6 +66,23 @@ HWY_INLINE void store(VF v, F32 d, float* p, std::int64_t count) {
   } else {
     store_part(v, d, p, count);
   }
+}
+
+/// Whole vectors may bypass the cache, at an address that can_stream() allows.
+template <bool kWhole>
+HWY_INLINE void put(VF v, F32 d, float* p, std::int64_t count, bool stream) {
+  if (kWhole && stream) {
+    hn::Stream(v, d, p);
+  } else {
+    store<kWhole>(v, d, p, count);
+  }
+}
+
+/// Whether whole vectors at `out` and every `stride` values from there on can bypass the cache.
+inline bool can_stream(const float* out, std::int64_t stride) {
+  const auto bytes = static_cast<std::uintptr_t>(hn::Lanes(F32()) * sizeof(float));
+  return reinterpret_cast<std::uintptr_t>(out) % bytes == 0 &&
+         static_cast<std::uintptr_t>(stride) * sizeof(float) % bytes == 0;
 }
 
 /// The mask of lanes [i, i + lanes) of a row of mask bits; i is a multiple of the lanes. The mask's

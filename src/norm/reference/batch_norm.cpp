@@ -20,13 +20,17 @@ Block rows_of(const Cut& cut, std::int64_t row0, std::int64_t row1) {
   return {row0, row1, 0, cut.s};
 }
 
-void collect(const ConstChannelView& x, const Cut& cut, std::int64_t c0, std::int64_t c1,
+/// Exact sums need no centre.
+void find_centres(const CollectJob& /*job*/, const Cut& /*cut*/, std::int64_t /*c0*/,
+                  std::int64_t /*c1*/) {}
+
+void collect(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
              std::int64_t /*group*/, double* pivot, double* first, double* second) {
-  with_dtype(x.dtype, [&](auto zero) {
+  with_dtype(job.x.dtype, [&](auto zero) {
     using T = decltype(zero);
     for (std::int64_t c = c0; c < c1; ++c) {
       const Block all = cut.block(0);
-      const T* values = static_cast<const T*>(x.data) + cut.offset(all, c);
+      const T* values = static_cast<const T*>(job.x.data) + cut.offset(all, c);
       const auto [mean, m2] = exact_moments(values, cut.patch(all));
       pivot[c] = mean;
       first[c] = 0;
@@ -87,7 +91,7 @@ void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
 
 }  // namespace
 
-const Implementation kReference{"reference", true,      collect,       normalize,
-                                reduce,      propagate, &kRowReference};
+const Implementation kReference{"reference", true,   find_centres, collect,
+                                normalize,   reduce, propagate,    &kRowReference};
 
 }  // namespace evenkeel::norm
