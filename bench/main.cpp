@@ -11,6 +11,7 @@
 #include <fmt/ranges.h>
 
 #include "machine.h"
+#include "other_work.h"
 #include "plan.h"
 #include "report.h"
 

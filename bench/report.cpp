@@ -8,7 +8,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include "machine.h"
+#include "other_work.h"
 #include <evenkeel/core/error.h>
 
 namespace evenkeel::bench {
