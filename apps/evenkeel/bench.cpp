@@ -170,9 +170,9 @@ Action define_bench(CLI::App& app) {
   app.add_option("--threads", arguments->threads, "threads (as info shows)")->option_text("N");
   app.add_flag("--json", arguments->json, "print one JSON object");
   app.footer(
-      "Measures batch norm with ReLU on activations of ResNet-50 and Inception-v3, beside\n"
-      "oneDNN's and a copy of as many bytes, which is the limit. Let the machine do nothing\n"
-      "else. bench/run.sh of the sources compares with more.\n\n"
+      "Measures batch norm with ReLU on activations of ResNet-50 and Inception-v3,\n"
+      "beside oneDNN's and a copy of as many bytes, which is the limit. Let the machine\n"
+      "do nothing else. bench/run.sh of the sources compares with more.\n\n"
       "Examples:\n"
       "  evenkeel bench\n"
       "  evenkeel bench --quick --threads 1\n"

@@ -33,6 +33,20 @@ TEST_F(Command, HelpFitsATerminal) {
   }
 }
 
+TEST_F(Command, BenchMeasuresEveryOperationInBothLayouts) {
+  const json result = run_json({"bench", "--quick", "--batch", "1", "--threads", "1", "--json"});
+  EXPECT_EQ(result["threads"], 1);
+  std::map<std::string, int> kinds;
+  for (const json& m : result["measurements"]) {
+    ++kinds[m["operation"].get<std::string>() + " " + m["layout"].get<std::string>()];
+    EXPECT_GT(m["seconds"], 0.0);
+    EXPECT_LE(m["seconds"], m["median"]);
+    EXPECT_GT(m["onednn"]["seconds"], 0.0);
+  }
+  EXPECT_EQ(kinds.size(), 6U);
+  EXPECT_EQ(run({"bench", "--batch", "0"}).code, 2);
+}
+
 TEST_F(Command, VersionIsPrinted) {
   const testing::Outcome outcome = run({"--version"});
   EXPECT_EQ(outcome.code, 0);
