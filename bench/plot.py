@@ -12,6 +12,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullFormatter
 
 LAYOUTS = {"channels_first": "channels first", "channels_last": "channels last"}
 OPERATIONS = ("forward", "backward", "inference")
@@ -58,6 +59,7 @@ def colours_of(measurements):
 def legend_of(figure, axes):
     handles = {}
     for axis in axes.flat:
+        axis.xaxis.set_minor_formatter(NullFormatter())  # they overlap
         for handle, label in zip(*axis.get_legend_handles_labels()):
             handles.setdefault(label, handle)
     figure.legend(
