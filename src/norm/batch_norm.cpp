@@ -18,21 +18,17 @@ namespace {
 /// Elements of a slab.
 std::int64_t slab_cost(const Cut& cut) { return cut.rows * cut.s * cut.slab_end(0); }
 
-/// Whether whole slabs of channels, one after another, take both passes: there must be enough of them
-/// to keep every thread busy, and channels last, where a slab's rows lie far apart, one must stay in
-/// the second-level cache from the first pass to the second. `tensors` are read in step.
-bool slab_by_slab(const Cut& cut, std::int64_t tensors) {
-  if (cut.slabs() < max_threads()) return false;
-  const std::int64_t bytes = slab_cost(cut) * tensors * static_cast<std::int64_t>(sizeof(float));
-  return !cut.last || 2 * bytes <= second_level_cache();
-}
+/// Whether whole slabs of channels, one after another, take both passes: channels first, with enough of
+/// them to keep every thread busy. Channels last a slab's rows lie far apart, and whole rows are faster
+/// even where a slab would stay in the cache.
+bool slab_by_slab(const Cut& cut) { return !cut.last && cut.slabs() >= max_threads(); }
 
 /// What is fetched while a slab is worked on: the next one, where it fits the cache beside this one
 /// and the tensors do not fit as a whole.
 std::int64_t slab_ahead(const Cut& cut, std::int64_t tensors) {
   const std::int64_t bytes = slab_cost(cut) * tensors * static_cast<std::int64_t>(sizeof(float));
   const bool pays = bytes * cut.slabs() > second_level_cache() && 2 * bytes <= second_level_cache();
-  return !cut.last && pays ? cut.slab * cut.s : 0;
+  return pays ? cut.slab * cut.s : 0;
 }
 
 /// f(c0, c1) over all slabs.
@@ -361,7 +357,7 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
                        static_cast<std::size_t>(c));
     }
   };
-  if (slab_by_slab(cut, 1)) {
+  if (slab_by_slab(cut)) {
     const bool masks = epilogue.activation != Activation::none;
     const Passage passage{output_streams(x, epilogue, y), slab_ahead(cut, 1)};
     const CollectJob sums{x, scratch.centre, passage.ahead};
@@ -442,7 +438,7 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
   job.dadd = &dadd;
   job.constant_statistics = constant;
   job.passage.stream = gradients_stream(x, dy, dx, dadd);
-  if (slab_by_slab(cut, 2)) {
+  if (slab_by_slab(cut)) {
     job.passage.ahead = slab_ahead(cut, 2);
     for_each_slab(cut, job.passage.stream, [&](std::int64_t c0, std::int64_t c1) {
       prepare(state, affine, c0, c1, scratch.coefficients);

@@ -24,7 +24,7 @@ struct Backward {
   /// dx from scratch.sums.
   void propagate_everything() const {
     const std::int64_t cost = unit_cost(cut) / cut.slices;
-    parallel_passes(cut.units() * cut.slices, cost, job.stream, [&](std::int64_t i) {
+    parallel_passes(cut.units() * cut.slices, cost, job.passage.stream, [&](std::int64_t i) {
       const std::int64_t unit = i / cut.slices;
       run.propagate(job, cut, unit, i % cut.slices, &sums_of(cut.first_row(unit)));
     });
@@ -127,7 +127,7 @@ void elements_in_phases(const Backward& b) {
 void backward_elements(Backward& b) {
   if (unit_by_unit(b.cut.chunks, b.cut.parts)) {
     const std::int64_t cost = b.cut.chunk_samples * b.cut.groups * b.cut.length();
-    parallel_passes(b.cut.chunks, cost, b.job.stream,
+    parallel_passes(b.cut.chunks, cost, b.job.passage.stream,
                     [&](std::int64_t chunk) { chunk_whole(b, chunk); });
   } else {
     elements_in_phases(b);
@@ -170,7 +170,7 @@ void merge_channels(const Backward& b, std::int64_t unit, RowSums* rows) {
 void backward_channels(Backward& b) {
   const RowCut& cut = b.cut;
   if (unit_by_unit(cut.units(), cut.slices)) {
-    parallel_passes(cut.units(), unit_cost(cut), b.job.stream, [&](std::int64_t unit) {
+    parallel_passes(cut.units(), unit_cost(cut), b.job.passage.stream, [&](std::int64_t unit) {
       for (std::int64_t slice = 0; slice < cut.slices; ++slice) reduce_slice(b, unit, slice);
       if (cut.slab_groups == 1) {
         RowSums row;
@@ -215,7 +215,16 @@ void backward_rows(const ConstRowView& x, const ConstRowView& dy, const Affine& 
   RowScratch scratch(cut, workspace);
   if (x.numel() == 0) return;
   const AffineNumbers numbers(affine, scratch);
-  const RowGradientJob job{x, dy, dx, state, affine, numbers.gamma, centre, row_output_streams(dx, {x.data, dy.data})};
+  const std::int64_t together = cut.kind == RowKind::element ? RowCut::kBundle : 1;
+  const RowGradientJob job{
+      x,
+      dy,
+      dx,
+      state,
+      affine,
+      numbers.gamma,
+      centre,
+      {row_output_streams(dx, {x.data, dy.data}), row_ahead(cut, together, 2)}};
   Backward b{run, cut, job, scratch, dgamma, dbeta};
   if (cut.kind == RowKind::element) {
     backward_elements(b);

@@ -35,6 +35,7 @@ struct RowCut {
   static constexpr std::int64_t kSlab = 256;
   static constexpr std::int64_t kNarrow = 64;
   static constexpr std::int64_t kUnitValues = 128 * 1024;
+  static constexpr std::int64_t kLine = 16;  // values of a cache line
   static constexpr std::int64_t kShortValues = 256;
   static constexpr std::int64_t kFewValues = 8;  // as Cut::kFewValues
   // Gradients of γ and β per element: rows are taken in bundles, whose contributions are added up
@@ -59,6 +60,7 @@ struct RowCut {
     slab_groups = last ? std::clamp<std::int64_t>(fitting / std::max<std::int64_t>(channels, 1), 1,
                                                   std::max<std::int64_t>(groups, 1))
                        : 1;
+    if (slab_groups < groups && slab_groups >= kLine) slab_groups -= slab_groups % kLine;
     slabs = (groups + slab_groups - 1) / slab_groups;
     const std::int64_t width = last ? slab_groups * channels : 1;  // values per position
     if (contiguous()) {

@@ -16,7 +16,7 @@ struct RowNormalizeJob {
   const RowNormState& state;
   const Affine& affine;
   const float *gamma, *beta;  ///< the values of `affine` in f32; null where it has none
-  bool stream;                ///< y is not wanted in the cache
+  Passage passage;
 };
 
 /// f32 kernels compute inv·((γ·dy − a) − (x−μ)·b), a as hi + lo.
@@ -27,7 +27,7 @@ struct RowGradientJob {
   const Affine& affine;
   const float* gamma;
   Centre centre;
-  bool stream;  ///< dx is not wanted in the cache
+  Passage passage;
 };
 
 /// Σγ·dy and Σγ·dy·(x−μ) of a row.
@@ -47,9 +47,9 @@ struct Bundle {
 
 struct RowImplementation {
   bool whole_rows;  ///< wants a RowCut with one part and slice
-  /// Overwrites the sums of a unit's rows over one part.
+  /// Overwrites the sums of a unit's rows over one part. `ahead` is as in Passage.
   void (*collect)(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
-                  std::int64_t part, ShiftedSums* sums);
+                  std::int64_t part, std::int64_t ahead, ShiftedSums* sums);
   void (*normalize)(const RowNormalizeJob& job, const RowCut& cut, std::int64_t unit,
                     std::int64_t slice);
   /// Adds the sums of a bundle's rows over one part to sums[0 …], and Σdy·x̂ and Σdy per element to

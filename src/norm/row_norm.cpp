@@ -10,11 +10,11 @@ namespace {
 
 /// Overwrites the sums of a unit's rows.
 void collect_unit(const RowImplementation& run, const ConstRowView& x, const RowCut& cut,
-                  Centre centre, std::int64_t unit, ShiftedSums* totals) {
-  run.collect(x, cut, centre, unit, 0, totals);
+                  Centre centre, std::int64_t unit, std::int64_t ahead, ShiftedSums* totals) {
+  run.collect(x, cut, centre, unit, 0, ahead, totals);
   for (std::int64_t part = 1; part < cut.parts; ++part) {
     ShiftedSums sums[RowCut::kSlab];
-    run.collect(x, cut, centre, unit, part, sums);
+    run.collect(x, cut, centre, unit, part, ahead, sums);
     for (std::int64_t g = 0; g < cut.groups_of(unit).size(); ++g) {
       totals[g].add(sums[g].count, sums[g].pivot, sums[g].first, sums[g].second);
     }
@@ -55,28 +55,28 @@ constexpr std::int64_t kBunch = 8;
 
 /// Calls settle(unit, sums of its rows) and then after(unit) for every unit, while its values are
 /// in the cache; without enough units for all threads, settle alone. Returns whether after was
-/// called; it may bypass the cache where `stream`.
+/// called; it goes by `passage`.
 template <class Settle, class After>
 bool for_each_unit_sums(const RowImplementation& run, const ConstRowView& x, const RowCut& cut,
-                        Centre centre, bool stream, const RowScratch& scratch, Settle&& settle,
-                        After&& after) {
+                        Centre centre, const Passage& passage, const RowScratch& scratch,
+                        Settle&& settle, After&& after) {
   if (cut.short_rows()) {
     const std::int64_t bunches = (cut.units() + kBunch - 1) / kBunch;
-    parallel_passes(bunches, kBunch * unit_cost(cut), stream, [&](std::int64_t bunch) {
+    parallel_passes(bunches, kBunch * unit_cost(cut), passage.stream, [&](std::int64_t bunch) {
       const std::int64_t begin = bunch * kBunch;
       const std::int64_t end = std::min(cut.units(), begin + kBunch);
       ShiftedSums totals[kBunch];
       for (std::int64_t u = begin; u < end; ++u)
-        run.collect(x, cut, centre, u, 0, &totals[u - begin]);
+        run.collect(x, cut, centre, u, 0, passage.ahead, &totals[u - begin]);
       for (std::int64_t u = begin; u < end; ++u) settle(u, &totals[u - begin]);
       for (std::int64_t u = begin; u < end; ++u) after(u);
     });
     return true;
   }
   if (unit_by_unit(cut.units(), std::max(cut.parts, cut.slices))) {
-    parallel_passes(cut.units(), unit_cost(cut), stream, [&](std::int64_t unit) {
+    parallel_passes(cut.units(), unit_cost(cut), passage.stream, [&](std::int64_t unit) {
       with_totals(cut, [&](ShiftedSums* totals) {
-        collect_unit(run, x, cut, centre, unit, totals);
+        collect_unit(run, x, cut, centre, unit, passage.ahead, totals);
         settle(unit, totals);
         after(unit);
       });
@@ -85,7 +85,7 @@ bool for_each_unit_sums(const RowImplementation& run, const ConstRowView& x, con
   }
   parallel_for(cut.units() * cut.parts, unit_cost(cut) / cut.parts, [&](std::int64_t i) {
     ShiftedSums* sums = &scratch.partial[static_cast<std::size_t>(i * cut.slab_groups)];
-    run.collect(x, cut, centre, i / cut.parts, i % cut.parts, sums);
+    run.collect(x, cut, centre, i / cut.parts, i % cut.parts, 0, sums);
   });
   for (std::int64_t unit = 0; unit < cut.units(); ++unit) {
     with_totals(cut, [&](ShiftedSums* totals) {
@@ -107,12 +107,12 @@ void finalize_row(double count, double mean, double m2, double eps, RowNormState
 void normalize_everything(const RowImplementation& run, const RowNormalizeJob& job,
                           const RowCut& cut) {
   if (unit_by_unit(cut.units(), cut.slices)) {
-    parallel_passes(cut.units(), unit_cost(cut), job.stream, [&](std::int64_t unit) {
+    parallel_passes(cut.units(), unit_cost(cut), job.passage.stream, [&](std::int64_t unit) {
       for_each_slice(cut, [&](std::int64_t slice) { run.normalize(job, cut, unit, slice); });
     });
     return;
   }
-  parallel_passes(cut.units() * cut.slices, unit_cost(cut) / cut.slices, job.stream,
+  parallel_passes(cut.units() * cut.slices, unit_cost(cut) / cut.slices, job.passage.stream,
                   [&](std::int64_t i) { run.normalize(job, cut, i / cut.slices, i % cut.slices); });
 }
 
@@ -139,9 +139,16 @@ void forward_rows(const ConstRowView& x, const Affine& affine, const RowNorm& no
     return;
   }
   const AffineNumbers numbers(affine, scratch);
-  const RowNormalizeJob job{x, y, used, affine, numbers.gamma, numbers.beta, row_output_streams(y, {x.data})};
+  const RowNormalizeJob job{
+      x,
+      y,
+      used,
+      affine,
+      numbers.gamma,
+      numbers.beta,
+      {row_output_streams(y, {x.data}), row_ahead(cut, cut.short_rows() ? kBunch : 1, 1)}};
   const bool done = for_each_unit_sums(
-      run, x, cut, norm.centre, job.stream, scratch,
+      run, x, cut, norm.centre, job.passage, scratch,
       [&](std::int64_t unit, const ShiftedSums* sums) {
         auto row = static_cast<std::size_t>(cut.first_row(unit));
         for (std::int64_t g = 0; g < cut.groups_of(unit).size(); ++g, ++row) {
@@ -168,7 +175,7 @@ void collect_rows(const ConstRowView& x, Centre centre, const Moments& moments,
     return;
   }
   for_each_unit_sums(
-      run, x, cut, centre, false, scratch,
+      run, x, cut, centre, {}, scratch,
       [&](std::int64_t unit, const ShiftedSums* sums) {
         auto row = static_cast<std::size_t>(cut.first_row(unit));
         for (std::int64_t g = 0; g < cut.groups_of(unit).size(); ++g, ++row) {
@@ -202,7 +209,8 @@ void normalize_rows(const ConstRowView& x, const RowNormState& state, const Affi
   const RowScratch scratch(cut, workspace);
   if (x.numel() == 0) return;
   const AffineNumbers numbers(affine, scratch);
-  normalize_everything(run, {x, y, state, affine, numbers.gamma, numbers.beta, row_output_streams(y, {x.data})},
+  normalize_everything(run, {x, y, state, affine, numbers.gamma, numbers.beta,
+                             {row_output_streams(y, {x.data}), 0}},
                        cut);
 }
 

@@ -26,6 +26,17 @@ inline bool row_output_streams(const ConstRowView& out,
   return streams(out.numel() * static_cast<std::int64_t>(size_of(out.dtype)), out.data, inputs);
 }
 
+/// How far ahead the next `units` contiguous rows begin, where they fit the second-level cache beside
+/// these and the tensors do not as a whole; `tensors` are read in step.
+inline std::int64_t row_ahead(const RowCut& cut, std::int64_t units, std::int64_t tensors) {
+  if (cut.kind == RowKind::channel_last) return 0;
+  const std::int64_t bytes =
+      units * cut.length() * tensors * static_cast<std::int64_t>(sizeof(float));
+  const bool pays =
+      2 * bytes <= second_level_cache() && bytes / units * cut.units() > second_level_cache();
+  return pays ? units * cut.length() : 0;
+}
+
 /// f(slice) for all slices of a unit, last one first: what the pass before it touched last is still
 /// in the cache.
 template <class F>

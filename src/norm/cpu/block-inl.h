@@ -96,15 +96,25 @@ HWY_INLINE VF rounded_centre(F32 d, VF mean, VF spread) {
   return hn::IfThenElse(useful, hn::Mul(hn::Round(steps), grid), mean);
 }
 
-/// Sums about the block's own mean, in two passes; of few values, in double.
+/// Sums about the block's own mean, in two passes; of few values, in double. Fetches half of what
+/// lies at `next`, as long as the patch, unless that is null.
 template <bool kTurn>
-inline BlockSums block_sums(const float* x, const Patch& patch, bool few) {
+inline BlockSums block_sums(const float* x, const Patch& patch, bool few,
+                            const float* next = nullptr) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto count = static_cast<double>(patch.count());
   const VF zero = hn::Zero(d);
   VF sum[4] = {zero, zero, zero, zero};
-  for_each_vector<kTurn>(x, patch, [&](int a, VF v, std::int64_t) { sum[a] = hn::Add(sum[a], v); });
+  const auto fetch_quarter = [&](int a) HWY_ATTR {
+    if (a != 0 || next == nullptr) return;
+    hwy::Prefetch(next);
+    next += lanes;  // for the four vectors of four accumulators
+  };
+  for_each_vector<kTurn>(x, patch, [&](int a, VF v, std::int64_t /*valid*/) HWY_ATTR {
+    fetch_quarter(a);
+    sum[a] = hn::Add(sum[a], v);
+  });
   const VF total = hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
   // The spread of the first values of the block.
   const std::int64_t some = std::min(lanes, patch.length);
@@ -116,7 +126,8 @@ inline BlockSums block_sums(const float* x, const Patch& patch, bool few) {
   const VF centre = rounded_centre(d, mean, spread);
   VF s1[4] = {zero, zero, zero, zero};
   VF s2[4] = {zero, zero, zero, zero};
-  for_each_vector<kTurn>(x, patch, [&](int a, VF v, std::int64_t valid) {
+  for_each_vector<kTurn>(x, patch, [&](int a, VF v, std::int64_t valid) HWY_ATTR {
+    fetch_quarter(a);
     VF difference = hn::Sub(v, centre);
     if (valid < lanes) {
       difference = hn::IfThenElseZero(hn::FirstN(d, static_cast<std::size_t>(valid)), difference);

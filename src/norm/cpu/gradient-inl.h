@@ -219,8 +219,7 @@ HWY_INLINE bool gradient_sums_serve(const float* g, const float* centred) {
 }
 
 inline bool any_extreme_in(const Coefficients& q, std::int64_t c, std::int64_t width) {
-  return std::any_of(q.extreme.begin() + c, q.extreme.begin() + c + width,
-                     [](std::uint8_t extreme) { return extreme != 0; });
+  return std::memchr(q.extreme.data() + c, 1, static_cast<std::size_t>(width)) != nullptr;
 }
 
 template <Activation kActivation>

@@ -7,6 +7,7 @@
 #endif
 
 #include <algorithm>
+#include <cstring>
 
 #include "norm/cpu/vec-inl.h"
 #include "norm/scalar.h"
@@ -108,8 +109,7 @@ HWY_INLINE void normalize_channels(const Coefficients& q, const NormalizeAt& at,
 }
 
 inline bool any_wide_in(const Coefficients& q, std::int64_t c0, std::int64_t c1) {
-  return std::any_of(q.wide.begin() + c0, q.wide.begin() + c1,
-                     [](std::uint8_t wide) { return wide != 0; });
+  return std::memchr(q.wide.data() + c0, 1, static_cast<std::size_t>(c1 - c0)) != nullptr;
 }
 
 /// One value of a wide channel, computed in double.

@@ -23,23 +23,27 @@ inline double square_sum(const float* x, const Patch& patch, bool few) {
   return exact_squares(x, patch);
 }
 
-inline void add_block(const float* x, const Patch& patch, Centre centre, bool few,
+/// `next` as in block_sums().
+inline void add_block(const float* x, const Patch& patch, Centre centre, bool few, const float* next,
                       ShiftedSums& sums) {
   const auto count = static_cast<double>(patch.count());
   if (centre == Centre::zero) {
     sums.add(count, 0, 0, square_sum(x, patch, few));
     return;
   }
-  const BlockSums block = block_sums<true>(x, patch, few);
+  const BlockSums block = block_sums<true>(x, patch, few, next);
   sums.add(count, block.centre, block.s1, block.s2);
 }
 
-/// A part of a row whose values lie one after the other.
-inline ShiftedSums contiguous_sums(const float* row, const Range& part, Centre centre, bool few) {
+/// A part of a row whose values lie one after the other. Fetches half of the one `ahead` values
+/// behind it.
+inline ShiftedSums contiguous_sums(const float* row, const Range& part, Centre centre, bool few,
+                                   std::int64_t ahead) {
   ShiftedSums sums;
   for (std::int64_t i = part.begin; i < part.end; i += RowCut::kBlockValues) {
     const std::int64_t length = std::min(RowCut::kBlockValues, part.end - i);
-    add_block(row + i, {1, length, length}, centre, few, sums);
+    add_block(row + i, {1, length, length}, centre, few,
+              ahead != 0 ? row + ahead + i / 2 : nullptr, sums);
   }
   return sums;
 }
@@ -146,11 +150,11 @@ inline void add_narrow_block(const float* x, const RowCut& cut, std::int64_t row
 }
 
 inline void collect_rows(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
-                         std::int64_t part, ShiftedSums* sums) {
+                         std::int64_t part, std::int64_t ahead, ShiftedSums* sums) {
   const float* data = static_cast<const float*>(x.data);
   const Range range = cut.part(part);
   if (cut.contiguous()) {
-    sums[0] = contiguous_sums(data + unit * cut.length(), range, centre, cut.few());
+    sums[0] = contiguous_sums(data + unit * cut.length(), range, centre, cut.few(), ahead);
     return;
   }
   const Range groups = cut.groups_of(unit);
@@ -166,7 +170,8 @@ inline void collect_rows(const ConstRowView& x, const RowCut& cut, Centre centre
       continue;
     }
     for (std::int64_t g = 0; g < groups.size(); ++g) {
-      add_block(block + g * cut.channels, {rows, pitch, cut.channels}, centre, cut.few(), sums[g]);
+      add_block(block + g * cut.channels, {rows, pitch, cut.channels}, centre, cut.few(), nullptr,
+                sums[g]);
     }
   }
 }

@@ -17,27 +17,29 @@ struct RunAffine {
   float gamma = 1, beta = 0;
 };
 
+/// Fetches half of what lies at `next`, as long as the run, unless that is null.
 template <bool kGamma, bool kBeta, bool kStream>
-void normalize_run(const RowLanes& row, const float* x, const RunAffine& affine, float* y,
-                   std::int64_t count) {
+void normalize_run(const RowLanes& row, const float* x, const float* next, const RunAffine& affine,
+                   float* y, std::int64_t count) {
   const F32 d;
   write_elements<kStream>(y, count, [&](std::int64_t i, std::int64_t valid, auto whole) HWY_ATTR {
     constexpr bool kWhole = decltype(whole)::value;
     const VF g = affine_lanes<kWhole, kGamma>(d, affine.gammas, i, valid, affine.gamma);
     const VF b = affine_lanes<kWhole, kBeta>(d, affine.betas, i, valid, affine.beta);
+    fetch_half(next, i);
     return normalized(row, load<kWhole>(d, x + i, valid), g, b);
   });
 }
 
 template <bool kStream>
-void normalize_elements(const RowLanes& row, const float* x, const RunAffine& affine, float* y,
-                        std::int64_t count) {
+void normalize_elements(const RowLanes& row, const float* x, const float* next,
+                        const RunAffine& affine, float* y, std::int64_t count) {
   const bool beta = affine.betas != nullptr;
   const auto run =
       affine.gammas != nullptr
           ? (beta ? normalize_run<true, true, kStream> : normalize_run<true, false, kStream>)
           : (beta ? normalize_run<false, true, kStream> : normalize_run<false, false, kStream>);
-  run(row, x, affine, y, count);
+  run(row, x, next, affine, y, count);
 }
 
 inline void normalize_element_slice(const RowNormalizeJob& job, const RowCut& cut, std::int64_t row,
@@ -55,8 +57,8 @@ inline void normalize_element_slice(const RowNormalizeJob& job, const RowCut& cu
   const RowLanes lanes = row_lanes(F32(), row_numbers(job.state, row));
   const RunAffine affine{job.gamma != nullptr ? job.gamma + first : nullptr,
                          job.beta != nullptr ? job.beta + first : nullptr};
-  (job.stream ? normalize_elements<true> : normalize_elements<false>)(lanes, x, affine, y,
-                                                                      slice.size());
+  (job.passage.stream ? normalize_elements<true> : normalize_elements<false>)(
+      lanes, x, second_half(job.passage, x, slice.begin, cut.length()), affine, y, slice.size());
 }
 
 inline void normalize_channel_slice(const RowNormalizeJob& job, const RowCut& cut, std::int64_t row,
@@ -71,8 +73,9 @@ inline void normalize_channel_slice(const RowNormalizeJob& job, const RowCut& cu
     if (!extreme) {
       const RunAffine affine{nullptr, nullptr, job.gamma != nullptr ? job.gamma[c] : 1.F,
                              job.beta != nullptr ? job.beta[c] : 0.F};
-      (job.stream ? normalize_run<false, false, true>
-                  : normalize_run<false, false, false>)(lanes, x, affine, y, cut.s);
+      (job.passage.stream ? normalize_run<false, false, true>
+                  : normalize_run<false, false, false>)(
+          lanes, x, second_half(job.passage, x, k * cut.s, cut.length()), affine, y, cut.s);
       continue;
     }
     for (std::int64_t i = 0; i < cut.s; ++i) {
@@ -122,7 +125,7 @@ inline void normalize_column_slice(const RowNormalizeJob& job, const RowCut& cut
   fill_numbers(job.state, cut, sample, c0, c1, job.gamma, job.beta, numbers);
   const std::int64_t stride = cut.sample_channels();
   const std::int64_t at_once = numbers.any_extreme ? 1 : kPositionsAtOnce;
-  const bool stream = job.stream && !numbers.any_extreme &&
+  const bool stream = job.passage.stream && !numbers.any_extreme &&
                       can_stream(static_cast<const float*>(job.y.data) + c0, stride);
   for (std::int64_t p = positions.begin; p < positions.end; p += at_once) {
     const std::int64_t base = cut.offset(sample, c0, p);

@@ -47,28 +47,34 @@ HWY_INLINE VF propagated(const PropagateRowLanes& lanes, VF x, VF dy, VF gamma) 
   return hn::Mul(hn::NegMulAdd(centred(lanes.row, x), lanes.b, g), lanes.row.inv);
 }
 
-/// γ per element where kGamma, else `one` for all.
+/// γ per element where kGamma, else `one` for all. Fetches half of what lies at `next_x` and
+/// `next_dy`, unless these are null.
 template <bool kGamma, bool kStream>
 void propagate_run(const PropagateRowLanes& row, const float* x, const float* dy,
-                   const float* gamma, float one, float* dx, std::int64_t count) {
+                   const float* next_x, const float* next_dy, const float* gamma, float one,
+                   float* dx, std::int64_t count) {
   const F32 d;
   write_elements<kStream>(dx, count, [&](std::int64_t i, std::int64_t valid, auto whole) HWY_ATTR {
     constexpr bool kWhole = decltype(whole)::value;
     const VF weight = affine_lanes<kWhole, kGamma>(d, gamma, i, valid, one);
+    fetch_half(next_x, i);
+    fetch_half(next_dy, i);
     return propagated(row, load<kWhole>(d, x + i, valid), load<kWhole>(d, dy + i, valid), weight);
   });
 }
 
-/// A run of a row from `base` on: γ from `gammas` on, or `one` for all.
+/// A run of a row of `length` values, from value i of it on, which lies at `base`: γ from `gammas` on,
+/// or `one` for all.
 inline void propagate_elements(const RowGradientJob& job, const PropagateRowLanes& row,
-                               std::int64_t base, const float* gammas, float one,
-                               std::int64_t count) {
+                               std::int64_t base, std::int64_t i, std::int64_t length,
+                               const float* gammas, float one, std::int64_t count) {
   const auto run = gammas != nullptr
-                       ? (job.stream ? propagate_run<true, true> : propagate_run<true, false>)
-                       : (job.stream ? propagate_run<false, true> : propagate_run<false, false>);
-  run(row, static_cast<const float*>(job.x.data) + base,
-      static_cast<const float*>(job.dy.data) + base, gammas, one,
-      static_cast<float*>(job.dx.data) + base, count);
+                       ? (job.passage.stream ? propagate_run<true, true> : propagate_run<true, false>)
+                       : (job.passage.stream ? propagate_run<false, true> : propagate_run<false, false>);
+  const float* x = static_cast<const float*>(job.x.data) + base;
+  const float* dy = static_cast<const float*>(job.dy.data) + base;
+  run(row, x, dy, second_half(job.passage, x, i, length), second_half(job.passage, dy, i, length),
+      gammas, one, static_cast<float*>(job.dx.data) + base, count);
 }
 
 /// `count` neighbouring values of a row in double; their channel moves with them or stays.
@@ -95,8 +101,8 @@ inline void propagate_element_slice(const RowGradientJob& job, const RowCut& cut
   }
   const PropagateRowLanes lanes =
       propagate_row_lanes(F32(), row_numbers(job.state, row), slope_numbers(slopes));
-  propagate_elements(job, lanes, base, job.gamma != nullptr ? job.gamma + channel : nullptr, 1.F,
-                     slice.size());
+  propagate_elements(job, lanes, base, slice.begin, cut.length(),
+                     job.gamma != nullptr ? job.gamma + channel : nullptr, 1.F, slice.size());
 }
 
 inline void propagate_channel_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
@@ -111,8 +117,8 @@ inline void propagate_channel_slice(const RowGradientJob& job, const RowCut& cut
       propagate_in_double(job, row, base, channel, 0, slopes, cut.s);
       continue;
     }
-    propagate_elements(job, lanes, base, nullptr, job.gamma != nullptr ? job.gamma[channel] : 1.F,
-                       cut.s);
+    propagate_elements(job, lanes, base, k * cut.s, cut.length(), nullptr,
+                       job.gamma != nullptr ? job.gamma[channel] : 1.F, cut.s);
   }
 }
 
@@ -187,7 +193,7 @@ inline void propagate_column_slice(const RowGradientJob& job, const RowCut& cut,
   const std::int64_t stride = cut.sample_channels();
   const std::int64_t at_once = any_extreme ? 1 : kPositionsAtOnce;
   const bool stream =
-      job.stream && !any_extreme && can_stream(static_cast<const float*>(job.dx.data) + c0, stride);
+      job.passage.stream && !any_extreme && can_stream(static_cast<const float*>(job.dx.data) + c0, stride);
   for (std::int64_t p = positions.begin; p < positions.end; p += at_once) {
     const std::int64_t base = cut.offset(sample, c0, p);
     const float* x = static_cast<const float*>(job.x.data) + base;

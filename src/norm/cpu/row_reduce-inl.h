@@ -38,6 +38,7 @@ struct Contributions {
 struct ElementRow {
   const float *x, *dy;
   std::int64_t row;
+  const float *next_x, *next_dy;  ///< of which half is fetched; null where nothing is
 };
 
 /// Sums of a block of kRows rows, and their contributions.
@@ -57,6 +58,8 @@ void element_block_sums(const RowNormState& state, const ElementRow* rows, const
     const VF weight = affine_lanes<kWhole, kGamma>(d, gamma, i, valid, 1.F);
     VF beta_sum = hn::Zero(d), gamma_sum = hn::Zero(d);
     for (std::size_t k = 0; k < kRows; ++k) {
+      fetch_half(rows[k].next_x, i);
+      fetch_half(rows[k].next_dy, i);
       const VF dy = load<kWhole>(d, rows[k].dy + i, valid);
       const VF c = centred(row[k], load<kWhole>(d, rows[k].x + i, valid));
       const VF g = hn::Mul(dy, weight);
@@ -100,7 +103,8 @@ void reduce_bundle(const RowGradientJob& job, const RowCut& cut, const Bundle& b
     for (std::size_t k = 0; k < kRows; ++k) {
       const std::int64_t row = (bundle.n0 + static_cast<std::int64_t>(k)) * cut.groups + bundle.g;
       const std::int64_t base = row * cut.length() + i;
-      rows[k] = {x + base, dy + base, row};
+      rows[k] = {x + base, dy + base, row, first_half(job.passage, x + base, i),
+                 first_half(job.passage, dy + base, i)};
     }
     RowSums block[kRows];
     element_block_sums<kRows, kGamma>(job.state, rows, kGamma ? job.gamma + first + i : nullptr,
@@ -147,14 +151,18 @@ inline void reduce_elements(const RowGradientJob& job, const RowCut& cut, const 
 
 // ---- γ and β per channel ----
 
-/// A run of values of one channel; four accumulators in turn.
-inline RowSums run_sums(const RowLanes& row, const float* x, const float* dy, std::int64_t count) {
+/// A run of values of one channel; four accumulators in turn. Fetches half of what lies at `next_x`
+/// and `next_dy`, unless these are null.
+inline RowSums run_sums(const RowLanes& row, const float* x, const float* dy, const float* next_x,
+                        const float* next_dy, std::int64_t count) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const VF zero = hn::Zero(d);
   VF s1[4] = {zero, zero, zero, zero};
   VF s2[4] = {zero, zero, zero, zero};
   const auto step = [&](int a, std::int64_t i) HWY_ATTR {
+    fetch_half(next_x, i);
+    fetch_half(next_dy, i);
     const VF g = hn::LoadU(d, dy + i);
     s1[a] = hn::Add(s1[a], g);
     s2[a] = hn::MulAdd(g, centred(row, hn::LoadU(d, x + i)), s2[a]);
@@ -188,7 +196,8 @@ inline void reduce_runs(const RowGradientJob& job, const RowCut& cut, std::int64
       const std::int64_t base = row * cut.length() + k * cut.s + i;
       const float* x = static_cast<const float*>(job.x.data) + base;
       const float* dy = static_cast<const float*>(job.dy.data) + base;
-      RowSums block = run_sums(lanes, x, dy, count);
+      RowSums block = run_sums(lanes, x, dy, first_half(job.passage, x, k * cut.s + i),
+                               first_half(job.passage, dy, k * cut.s + i), count);
       if (row_sums_need_double(job.state, cut, row, extreme, block)) {
         block = exact_channel_sums(x, dy, {1, count, count}, mean);
       }

@@ -81,6 +81,25 @@ HWY_INLINE void write_elements(float* out, std::int64_t count, F&& value) {
   if (i < count) store_part(value(i, count - i, std::false_type()), d, out + i, count - i);
 }
 
+/// Where the first half of the row `ahead` begins to be fetched, from value i of this one on, which
+/// lies at x: half as fast as this row is passed over.
+inline const float* first_half(const Passage& passage, const float* x, std::int64_t i) {
+  return passage.ahead != 0 ? x - i + passage.ahead + i / 2 : nullptr;
+}
+
+/// The same of the second half.
+inline const float* second_half(const Passage& passage, const float* x, std::int64_t i,
+                                std::int64_t length) {
+  return passage.ahead != 0 ? x - i + passage.ahead + length / 2 + i / 2 : nullptr;
+}
+
+/// Fetches what belongs to the vector from value i of a run on.
+HWY_INLINE void fetch_half(const float* next, std::int64_t i) {
+  if (next != nullptr && i / static_cast<std::int64_t>(hn::Lanes(F32())) % 2 == 0) {
+    hwy::Prefetch(next + i / 2);
+  }
+}
+
 // ---- Channels last ----
 
 /// The numbers of neighbouring channels, side by side.

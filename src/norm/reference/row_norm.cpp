@@ -36,7 +36,7 @@ Patch patch_of(const RowCut& cut) {
 }
 
 void collect(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
-             std::int64_t /*part*/, ShiftedSums* sums) {
+             std::int64_t /*part*/, std::int64_t /*ahead*/, ShiftedSums* sums) {
   with_dtype(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     for_each_row(cut, unit, [&](std::int64_t row, std::int64_t i) {
