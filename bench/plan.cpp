@@ -21,8 +21,12 @@ void progress(const std::string& text) { fmt::print(stderr, "{}\n", text); }
 }  // namespace
 
 Bench::Bench(Plan plan, std::vector<std::unique_ptr<Worker>> workers, std::function<void()> save)
-    : plan_(std::move(plan)), workers_(std::move(workers)), save_(std::move(save)) {
-  if (plan_.threads.empty()) plan_.threads = {std::min(2, processors())};
+    : plan_(std::move(plan)), workers_(std::move(workers)), save_(std::move(save)) {}
+
+std::vector<int> Bench::threads_for(bool representative) const {
+  if (!plan_.threads.empty()) return plan_.threads;
+  if (processors() == 1) return {1};
+  return representative ? std::vector{2, 1} : std::vector{2};
 }
 
 std::vector<pid_t> Bench::worker_processes() const {
@@ -33,6 +37,10 @@ std::vector<pid_t> Bench::worker_processes() const {
 
 bool Bench::wants(const std::string& part) const {
   return std::ranges::find(plan_.parts, part) != plan_.parts.end();
+}
+
+bool Bench::wants_network(const std::string& name) const {
+  return plan_.networks.empty() || std::ranges::find(plan_.networks, name) != plan_.networks.end();
 }
 
 bool Bench::wants(const Work& work) const {
@@ -92,18 +100,19 @@ void Bench::run() {
 }
 
 void Bench::run_batch_norm() {
-  const auto chosen = [this](const SampleShape& shape) {
-    return plan_.networks.empty() || std::ranges::any_of(shape.uses, [this](const auto& use) {
-             return std::ranges::find(plan_.networks, use.network) != plan_.networks.end();
-           });
-  };
+  const std::vector<SampleShape> few = representative_shapes();
   const auto from = providers();
-  for (const SampleShape& shape : plan_.quick ? representative_shapes() : batch_norm_shapes()) {
-    if (!chosen(shape)) continue;
+  for (const SampleShape& shape : plan_.quick ? few : batch_norm_shapes()) {
+    if (std::ranges::none_of(shape.uses,
+                             [this](const auto& use) { return wants_network(use.network); })) {
+      continue;
+    }
+    const bool representative =
+        std::ranges::find(few, shape.name(), &SampleShape::name) != few.end();
     for (const std::int64_t batch : plan_.batches) {
       const Problem problem({.n = batch, .c = shape.c, .h = shape.h, .w = shape.w});
       folder_.send(problem, workers_);
-      for (const int threads : plan_.threads) {
+      for (const int threads : threads_for(representative)) {
         for (const Work& work : works_of(Family::batch_norm, threads)) {
           add(findings_.batch_norm, shape.name(), problem, work, from);
           findings_.batch_norm.back().uses = shape.uses;
@@ -117,7 +126,7 @@ void Bench::run_batch_norm() {
 void Bench::run_family(Family family, const std::string& shape, const ProblemSize& size) {
   const Problem problem(size);
   folder_.send(problem, workers_);
-  for (const int threads : plan_.threads) {
+  for (const int threads : threads_for(true)) {
     for (const Work& work : works_of(family, threads)) {
       add(findings_.rows, shape, problem, work, providers());
     }
@@ -156,7 +165,7 @@ void Bench::run_growth() {
       const Problem problem(size);
       for (const Operation operation : {Operation::forward, Operation::backward}) {
         add(findings_.growth, fmt::format("{}={}", axis, extent), problem,
-            {.operation = operation, .relu = true, .threads = plan_.threads.front()}, from);
+            {.operation = operation, .relu = true, .threads = threads_for(false).front()}, from);
       }
       save_();
     }
@@ -182,7 +191,8 @@ void Bench::run_threads() {
 
 void Bench::run_steps() {
   for (const StepCase& step : step_cases(plan_.quick)) {
-    for (const int threads : plan_.threads) {
+    if (!wants_network(step.net)) continue;
+    for (const int threads : threads_for(true)) {
       progress(fmt::format("{}, batch {}, {} threads", step.net, step.batch, threads));
       Measurement m = measure_step(step, threads, workers_, folder_.path(), plan_.runner);
       for (const Entry& entry : m.entries) {

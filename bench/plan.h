@@ -15,7 +15,7 @@ struct Plan {
   bool quick = false;
   std::vector<std::string> parts{"batch-norm", "rows", "steps", "growth", "threads"};
   std::vector<std::int64_t> batches{32, 1};
-  std::vector<int> threads;           ///< empty: all processors, but at most 2
+  std::vector<int> threads;           ///< empty: 2, and 1 for the representative shapes
   std::vector<std::string> networks;  ///< empty: all
   std::vector<std::string> works;     ///< "forward", "backward+relu", …; empty: the usual ones
   RunnerOptions runner;
@@ -38,6 +38,8 @@ class Bench {
  private:
   bool wants(const std::string& part) const;
   bool wants(const Work& work) const;
+  bool wants_network(const std::string& name) const;
+  std::vector<int> threads_for(bool representative) const;
   void run_batch_norm();
   void run_rows();
   void run_growth();
