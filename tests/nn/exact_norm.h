@@ -108,7 +108,9 @@ class NormComparison {
       square += (at(x_, n, c, s) - mean) * (at(x_, n, c, s) - mean);
     });
     const Real sigma = std::sqrt(square / m + static_cast<Real>(exact_.eps));
-    const auto [r, d] = exact_.correction(c, mean, sigma);
+    const auto factors = exact_.correction(c, mean, sigma);
+    const Real r = factors.r;
+    const Real d = factors.d;
     for_each(begin, end, [&](std::int64_t n, std::int64_t s) {
       g += at(dy_, n, c, s);
       gx += at(dy_, n, c, s) * (at(x_, n, c, s) - mean) / sigma;

@@ -41,7 +41,7 @@ Checkpoint small_checkpoint() {
 bool same_state(const nn::StateDict& a, const nn::StateDict& b) {
   if (a.size() != b.size()) return false;
   for (const auto& [name, tensor] : a) {
-    const auto it = std::ranges::find_if(b, [&](const auto& entry) { return entry.first == name; });
+    const auto it = std::ranges::find(b, name, &nn::StateDict::value_type::first);
     if (it == b.end() || it->second.shape() != tensor.shape() ||
         it->second.dtype() != tensor.dtype() ||
         std::memcmp(it->second.raw(), tensor.raw(), tensor.bytes()) != 0) {
