@@ -39,6 +39,8 @@ struct Candidate {
   std::function<Actual(const Expected&)> read;
 
   std::string name() const { return who + " " + how; }
+  /// With the version where that tells peers apart.
+  std::string title() const { return who == "evenkeel" ? name() : who + " " + version + " " + how; }
 };
 
 /// Times calls in this process; `prepare` (the number of threads) is not counted.

@@ -84,7 +84,7 @@ void Bench::add(std::vector<Measurement>& to, const std::string& shape, const Pr
   std::string line =
       fmt::format("{} x {} {}, {} threads:", m.size.n, shape, work.name(), work.threads);
   for (const Entry& entry : m.entries) {
-    line += fmt::format("  {} {}", entry.candidate.name(), milliseconds(entry.timing.min));
+    line += fmt::format("  {} {}", entry.candidate.title(), milliseconds(entry.timing.min));
   }
   progress(line + fmt::format("  copy {}", milliseconds(m.copy.timing.min)));
   for (const std::string& refused : m.refused) progress("  refused: " + refused);
@@ -196,8 +196,7 @@ void Bench::run_steps() {
       progress(fmt::format("{}, batch {}, {} threads", step.net, step.batch, threads));
       Measurement m = measure_step(step, threads, workers_, folder_.path(), plan_.runner);
       for (const Entry& entry : m.entries) {
-        progress(fmt::format("  {} {} {}", entry.candidate.name(), entry.candidate.version,
-                             with_median(entry.timing)));
+        progress(fmt::format("  {} {}", entry.candidate.title(), with_median(entry.timing)));
       }
       for (const std::string& refused : m.refused) progress("  refused: " + refused);
       findings_.steps.push_back(std::move(m));

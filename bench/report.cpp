@@ -39,10 +39,7 @@ Grid step_grid(const std::vector<Measurement>& steps) {
       const bool own = entry.candidate.who == "evenkeel";
       grid.rows.push_back(
           {m.shape, fmt::format("{}", m.size.n), fmt::format("{}", m.work.threads),
-           own ? entry.candidate.name()
-               : fmt::format("{} {} {}", entry.candidate.who, entry.candidate.version,
-                             entry.candidate.how),
-           with_median(entry.timing),
+           entry.candidate.title(), with_median(entry.timing),
            own && best_peer > 0 ? fmt::format("{:.2f}", best_peer / entry.timing.min) : ""});
     }
   }

@@ -49,16 +49,12 @@ std::vector<Group> grouped(const std::vector<Measurement>& measurements) {
   return groups;
 }
 
-std::string peer_title(const Candidate& candidate) {
-  return fmt::format("{} {} {}", candidate.who, candidate.version, candidate.how);
-}
-
 std::vector<std::string> peers_of(const Group& group) {
   std::vector<std::string> peers;
   for (const Measurement* const m : group.rows) {
     for (const Entry& entry : m->entries) {
       if (entry.candidate.who == "evenkeel" || entry.candidate.layout != group.layout) continue;
-      const std::string title = peer_title(entry.candidate);
+      const std::string title = entry.candidate.title();
       if (std::ranges::find(peers, title) == peers.end()) peers.push_back(title);
     }
   }
@@ -112,8 +108,7 @@ std::vector<TableGroup> tables_of(const std::vector<Measurement>& measurements) 
                                    with_median(m->own(group.layout)->timing)};
       for (const std::string& peer : peers) {
         const auto entry = std::ranges::find_if(m->entries, [&](const Entry& candidate) {
-          return candidate.candidate.layout == group.layout &&
-                 peer_title(candidate.candidate) == peer;
+          return candidate.candidate.layout == group.layout && candidate.candidate.title() == peer;
         });
         row.push_back(entry == m->entries.end() ? "-" : with_median(entry->timing));
       }

@@ -22,9 +22,10 @@ struct Passage {
 /// Bytes of the second-level cache of a processor; 1 MiB where the system does not say.
 std::int64_t second_level_cache();
 
-/// Outputs of this size are not found in the cache by whoever reads them next, and written past it
-/// they do not first have to be read.
-constexpr std::int64_t kStreamBytes = std::int64_t{32} << 20;
+/// Outputs of this size have left the second-level cache before anybody reads them, and written past
+/// the caches they do not first have to be read. Operators alone gain a fifth to a third; a training step
+/// of resnet20 with outputs of 8 MiB takes the same time with 1, 4 and 32 MiB here.
+constexpr std::int64_t kStreamBytes = std::int64_t{4} << 20;
 
 /// Whether `out` bypasses the cache: it is large, and none of its lines was read before.
 inline bool streams(std::int64_t bytes, const void* out, std::initializer_list<const void*> inputs) {
