@@ -176,13 +176,15 @@ std::int64_t bytes_of(const ConstChannelView& x) {
   return x.numel() * static_cast<std::int64_t>(size_of(x.dtype));
 }
 
-bool output_streams(const ConstChannelView& x, const Epilogue& epilogue, const ChannelView& y) {
-  return streams(bytes_of(x), y.data, {x.data, epilogue.add ? epilogue.add->data : nullptr});
+bool output_streams(const ConstChannelView& x, const Cut& cut, const Epilogue& epilogue,
+                    const ChannelView& y) {
+  return cut.rows_fill_lines() &&
+         streams(bytes_of(x), y.data, {x.data, epilogue.add ? epilogue.add->data : nullptr});
 }
 
-bool gradients_stream(const ConstChannelView& x, const ConstChannelView& dy, const ChannelView& dx,
-                      const std::optional<ChannelView>& dadd) {
-  return streams(bytes_of(x), dx.data, {x.data, dy.data}) &&
+bool gradients_stream(const ConstChannelView& x, const Cut& cut, const ConstChannelView& dy,
+                      const ChannelView& dx, const std::optional<ChannelView>& dadd) {
+  return cut.rows_fill_lines() && streams(bytes_of(x), dx.data, {x.data, dy.data}) &&
          (!dadd || streams(bytes_of(x), dadd->data, {x.data, dy.data}));
 }
 
@@ -277,7 +279,7 @@ void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& a
                          epilogue,
                          scratch.coefficients,
                          masks ? state.mask.data() : nullptr,
-                         {output_streams(x, epilogue, y), 0}};
+                         {output_streams(x, cut, epilogue, y), 0}};
   for_each_row_range(cut, Order::backward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.normalize(job, cut, c0, c1, r0, r1);
   });
@@ -323,7 +325,7 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
   job.dx = dx;
   job.dadd = &dadd;
   job.constant_statistics = count <= 0;
-  job.passage.stream = gradients_stream(x, dy, dx, dadd);
+  job.passage.stream = gradients_stream(x, cut, dy, dx, dadd);
   for_each_row_range(cut, Order::backward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.propagate(job, cut, c0, c1, r0, r1);
   });
@@ -359,7 +361,7 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
   };
   if (slab_by_slab(cut)) {
     const bool masks = epilogue.activation != Activation::none;
-    const Passage passage{output_streams(x, epilogue, y), slab_ahead(cut, 1)};
+    const Passage passage{output_streams(x, cut, epilogue, y), slab_ahead(cut, 1)};
     const CollectJob sums{x, scratch.centre, passage.ahead};
     const NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
                            masks ? state.mask.data() : nullptr, passage};
@@ -411,7 +413,7 @@ void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
                          epilogue,
                          scratch.coefficients,
                          masks ? state->mask.data() : nullptr,
-                         {output_streams(x, epilogue, y), 0}};
+                         {output_streams(x, cut, epilogue, y), 0}};
   for_each_row_range(cut, Order::forward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
     run.normalize(job, cut, c0, c1, r0, r1);
   });
@@ -437,7 +439,7 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
   job.dx = dx;
   job.dadd = &dadd;
   job.constant_statistics = constant;
-  job.passage.stream = gradients_stream(x, dy, dx, dadd);
+  job.passage.stream = gradients_stream(x, cut, dy, dx, dadd);
   if (slab_by_slab(cut)) {
     job.passage.ahead = slab_ahead(cut, 2);
     for_each_slab(cut, job.passage.stream, [&](std::int64_t c0, std::int64_t c1) {

@@ -58,6 +58,14 @@ struct Cut {
   /// A single block is measured from its own mean: two passes over it cost little.
   bool one_block() const { return blocks <= 1; }
 
+  /// Whether the values of a row or, channels last, of a position make whole cache lines, or enough of
+  /// them that its ends do not count: only whole lines can bypass the cache.
+  bool rows_fill_lines() const {
+    constexpr std::int64_t kLine = 16;
+    constexpr std::int64_t kLong = 128;
+    return last ? channels % kLine == 0 : s % kLine == 0 || s >= kLong;
+  }
+
   std::int64_t slabs() const { return (channels + slab - 1) / slab; }
   std::int64_t slab_begin(std::int64_t i) const { return i * slab; }
   std::int64_t slab_end(std::int64_t i) const { return std::min(channels, (i + 1) * slab); }

@@ -110,6 +110,30 @@ Result unfused(const Problem& p, Activation activation, bool with_add) {
   return r;
 }
 
+/// y over x and dx over dy, whose lines are in the cache and do not bypass it.
+Result in_place(const Problem& p, Activation activation, bool with_add) {
+  Epilogue epilogue{activation, 0.2F, std::nullopt};
+  if (with_add) epilogue.add = view(std::as_const(p.add));
+  BatchNormCall call(p.x, p.gamma, p.beta, epilogue);
+  Result r;
+  r.y = p.x.clone();
+  forward_train(view(std::as_const(r.y)), call.affine(), call.eps, nullptr, epilogue, view(r.y),
+                call.state, call.workspace);
+  r.dgamma = Tensor::zeros({p.x.dim(1)});
+  r.dbeta = Tensor::zeros({p.x.dim(1)});
+  std::optional<ChannelView> dadd;
+  if (with_add) {
+    r.dadd = call.poisoned();
+    dadd = view(r.dadd);
+  }
+  r.dx = p.dy.clone();
+  backward_train(call.in_view(), view(std::as_const(r.dx)), call.affine(), call.state, epilogue,
+                 view(r.dx), VectorView(r.dgamma), VectorView(r.dbeta), dadd, call.workspace);
+  r.mean = copy_of(call.state.mean);
+  r.var = copy_of(call.state.var);
+  return r;
+}
+
 class SameBits : public ::testing::TestWithParam<Layout> {
  protected:
   void TearDown() override {
@@ -142,6 +166,23 @@ TEST_P(SameBits, ForAnyThreadsFusedOrNotWholeOrPhased) {
             expect_same(expected, whole(p, activation, add), what + " threads");
             expect_same(expected, in_phases(p, activation, add), what + " threads phased");
           }
+        }
+      }
+    }
+  }
+}
+
+/// Of 4 MiB and more; rows that begin on cache lines and rows that do not.
+TEST_P(SameBits, WhetherLargeOutputsBypassTheCacheOrNot) {
+  for (const std::string& isa : available_isas()) {
+    force_isa(isa);
+    for (const Shape& shape : {Shape{8, 48, 59, 59}, Shape{9, 40, 60, 60}}) {
+      const Problem p(shape, GetParam());
+      for (const Activation activation : {Activation::none, Activation::relu}) {
+        for (const bool add : {false, true}) {
+          const std::string what = fmt::format("{} {} activation {} add {}", isa, shape.str(),
+                                               static_cast<int>(activation), add);
+          expect_same(in_place(p, activation, add), whole(p, activation, add), what);
         }
       }
     }

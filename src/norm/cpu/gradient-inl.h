@@ -87,15 +87,15 @@ HWY_INLINE PropagateLanes propagate_lanes(F32 d, const GradientJob& job, std::in
           load<kWhole>(d, job.b_f32.data() + c, valid)};
 }
 
-/// dy behind the activation.
-template <bool kWhole, Activation kActivation>
+/// dy behind the activation; with kAnywhere i need not be a multiple of the lanes.
+template <bool kWhole, Activation kActivation, bool kAnywhere = false>
 HWY_INLINE VF masked(const GradientAt& at, float slope, std::int64_t i, std::int64_t valid) {
   const F32 d;
   const VF dy = load<kWhole>(d, at.dy + i, valid);
   if constexpr (kActivation == Activation::none) {
     return dy;
   } else {
-    const auto passed = load_mask(d, at.mask, i);
+    const auto passed = kAnywhere ? load_mask_at(d, at.mask, i) : load_mask(d, at.mask, i);
     if constexpr (kActivation == Activation::relu) return hn::IfThenElseZero(passed, dy);
     return hn::IfThenElse(passed, dy, hn::Mul(dy, hn::Set(d, slope)));
   }
@@ -287,11 +287,11 @@ void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
 }
 
 /// dx, and dadd where it is wanted. With constant statistics dx = scale·g.
-template <bool kWhole, Activation kActivation, bool kConstant>
+template <bool kWhole, Activation kActivation, bool kConstant, bool kAnywhere = false>
 HWY_INLINE void propagate_vector(const PropagateLanes& lanes, const GradientAt& at, float slope,
                                  std::int64_t i, std::int64_t valid) {
   const F32 d;
-  const VF g = masked<kWhole, kActivation>(at, slope, i, valid);
+  const VF g = masked<kWhole, kActivation, kAnywhere>(at, slope, i, valid);
   VF bracket = g;
   if constexpr (!kConstant) {
     bracket = hn::NegMulAdd(centred<kWhole>(lanes.centre, at, i, valid), lanes.b,
@@ -318,6 +318,31 @@ HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt& at,
   if (i < length) {
     propagate_vector<false, kActivation, kConstant>(lanes, at, slope, i, length - i);
   }
+}
+
+/// A row of one channel whose whole vectors of dx bypass the cache wherever it begins; dadd, where it is
+/// wanted, begins at the same place of a line.
+template <Activation kActivation, bool kConstant>
+HWY_INLINE void stream_gradient_row(const PropagateLanes& lanes, const GradientAt& at, float slope,
+                                    std::int64_t length, std::int64_t ahead) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
+  std::int64_t i = lanes_before_line(at.dx, length);
+  if (i > 0) propagate_vector<false, kActivation, kConstant, true>(lanes, at, slope, 0, i);
+  for (; i + step <= length; i += step) {
+    fetch_pair(at, i / 2, ahead);
+    propagate_vector<true, kActivation, kConstant, true>(lanes, at, slope, i, step);
+  }
+  if (i < length) {
+    propagate_vector<false, kActivation, kConstant, true>(lanes, at, slope, i, length - i);
+  }
+}
+
+/// Whether dx and dadd of every row begin at the same place of a line.
+inline bool gradients_in_step(const GradientJob& job) {
+  if (!job.dadd->has_value()) return true;
+  const auto bytes = static_cast<std::uintptr_t>(hn::Lanes(F32()) * sizeof(float));
+  return reinterpret_cast<std::uintptr_t>(job.dx.data) % bytes ==
+         reinterpret_cast<std::uintptr_t>((*job.dadd)->data) % bytes;
 }
 
 /// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
@@ -371,15 +396,17 @@ inline bool can_stream_gradients(const GradientJob& job, std::int64_t c, std::in
 template <Activation kActivation, bool kConstant>
 void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                      std::int64_t row0, std::int64_t row1) {
-  const bool stream = can_stream_gradients(job, 0, cut.s);
+  const bool aligned = can_stream_gradients(job, 0, cut.s);
+  const bool anywhere = job.passage.stream && !aligned && gradients_in_step(job);
   const std::int64_t ahead = job.passage.ahead != 0 ? job.passage.ahead + cut.s / 2 : 0;
   for (std::int64_t r = row0; r < row1; ++r) {
     for (std::int64_t c = c0; c < c1; ++c) {
       const auto k = static_cast<std::size_t>(c);
       if (job.coefficients.wide[k] == 0) {
-        propagate_row<kActivation, kConstant>(propagate_lanes(F32(), job, k),
-                                              gradient_at(job, cut, r, c, stream),
-                                              static_cast<float>(job.epilogue.slope), cut.s, ahead);
+        const auto run = anywhere ? stream_gradient_row<kActivation, kConstant>
+                                  : propagate_row<kActivation, kConstant>;
+        run(propagate_lanes(F32(), job, k), gradient_at(job, cut, r, c, aligned || anywhere),
+            static_cast<float>(job.epilogue.slope), cut.s, ahead);
         continue;
       }
       for (std::int64_t i = 0; i < cut.s; ++i) {

@@ -46,9 +46,10 @@ struct NormalizeAt {
   }
 };
 
+/// A vector of y; `passed` is what the activation let through.
 template <bool kWhole, Activation kActivation, bool kAdd>
-HWY_INLINE void normalize_vector(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
-                                 std::int64_t i, std::int64_t valid) {
+HWY_INLINE VF normalized_vector(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
+                                std::int64_t i, std::int64_t valid, hn::Mask<F32>& passed) {
   const F32 d;
   const VF centred = hn::Sub(hn::Sub(load<kWhole>(d, at.x + i, valid), lanes.hi), lanes.lo);
   VF z = hn::MulAdd(centred, lanes.scale, lanes.shift);
@@ -60,9 +61,48 @@ HWY_INLINE void normalize_vector(const NormalizeLanes& lanes, const NormalizeAt&
     } else {
       z = hn::IfThenElse(blocked, hn::Mul(z, hn::Set(d, slope)), z);
     }
-    if (at.mask != nullptr) store_mask<kWhole>(d, hn::Not(blocked), at.mask, i, valid);
+    passed = hn::Not(blocked);
+  }
+  return z;
+}
+
+template <bool kWhole, Activation kActivation, bool kAdd>
+HWY_INLINE void normalize_vector(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
+                                 std::int64_t i, std::int64_t valid) {
+  const F32 d;
+  auto passed = hn::FirstN(d, 0);
+  const VF z =
+      normalized_vector<kWhole, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
+  if (kActivation != Activation::none && at.mask != nullptr) {
+    store_mask<kWhole>(d, passed, at.mask, i, valid);
   }
   put<kWhole>(z, d, at.y + i, valid, at.stream);
+}
+
+/// A row of one channel whose whole vectors bypass the cache wherever it begins.
+template <Activation kActivation, bool kAdd>
+HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
+                           std::int64_t length, const float* next) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const bool masks = kActivation != Activation::none && at.mask != nullptr;
+  MaskWriter mask(at.mask);
+  auto passed = hn::FirstN(d, 0);
+  const auto part = [&](std::int64_t i, std::int64_t valid) HWY_ATTR {
+    const VF z = normalized_vector<false, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
+    store_part(z, d, at.y + i, valid);
+    if (masks) mask.add(d, passed, valid);
+  };
+  std::int64_t i = lanes_before_line(at.y, length);
+  if (i > 0) part(0, i);
+  for (; i + step <= length; i += step) {
+    if (next != nullptr) hwy::Prefetch(next + i / 2);
+    const VF z = normalized_vector<true, kActivation, kAdd>(lanes, at, slope, i, step, passed);
+    hn::Stream(z, d, at.y + i);
+    if (masks) mask.add(d, passed, step);
+  }
+  if (i < length) part(i, length - i);
+  if (masks) mask.finish();
 }
 
 /// A row of one channel. Half of the row at `next` is fetched, unless that is null.
@@ -151,7 +191,8 @@ void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c0, s
                      std::int64_t row0, std::int64_t row1) {
   const Coefficients& q = job.coefficients;
   const auto slope = static_cast<float>(job.epilogue.slope);
-  const bool stream = job.passage.stream && can_stream(static_cast<float*>(job.y.data), cut.s);
+  const bool aligned = can_stream(static_cast<float*>(job.y.data), cut.s);
+  const bool anywhere = job.passage.stream && !aligned;
   for (std::int64_t r = row0; r < row1; ++r) {
     for (std::int64_t c = c0; c < c1; ++c) {
       const auto k = static_cast<std::size_t>(c);
@@ -162,10 +203,14 @@ void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c0, s
         }
         continue;
       }
-      const NormalizeAt at = normalize_at(job, cut, r, c, stream);
+      const NormalizeAt at = normalize_at(job, cut, r, c, job.passage.stream && aligned);
       const float* next =
           job.passage.ahead != 0 ? at.x + job.passage.ahead + cut.s / 2 : nullptr;
-      normalize_row<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next);
+      if (anywhere) {
+        stream_row<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next);
+      } else {
+        normalize_row<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next);
+      }
     }
   }
 }

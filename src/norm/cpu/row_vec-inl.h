@@ -65,9 +65,7 @@ HWY_INLINE void write_elements(float* out, std::int64_t count, F&& value) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
   if constexpr (kStream) {
-    const auto place =
-        static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) / sizeof(float)) % lanes;
-    i = std::min(count, (lanes - place) % lanes);
+    i = lanes_before_line(out, count);
     if (i > 0) store_part(value(0, i, std::false_type()), d, out, i);
   }
   for (; i + lanes <= count; i += lanes) {

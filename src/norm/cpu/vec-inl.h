@@ -9,6 +9,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -92,6 +93,49 @@ HWY_INLINE hn::Mask<F32> load_mask(F32 d, const std::uint8_t* row, std::int64_t 
   if (lanes >= 8) return hn::LoadMaskBits(d, row + i / 8);
   std::uint8_t bits[8] = {static_cast<std::uint8_t>(row[i / 8] >> (i % 8))};
   return hn::LoadMaskBits(d, bits);
+}
+
+/// The same for any i.
+HWY_INLINE hn::Mask<F32> load_mask_at(F32 d, const std::uint8_t* row, std::int64_t i) {
+  std::uint64_t bits;
+  std::memcpy(&bits, row + i / 8, sizeof bits);
+  bits >>= i % 8;
+  std::uint8_t bytes[sizeof bits];
+  std::memcpy(bytes, &bits, sizeof bits);
+  return hn::LoadMaskBits(d, bytes);
+}
+
+/// Writes a row of mask bits piece by piece, the pieces of any length.
+class MaskWriter {
+ public:
+  explicit MaskWriter(std::uint8_t* row) : next_(row) {}
+
+  HWY_INLINE void add(F32 d, hn::Mask<F32> mask, std::int64_t count) {
+    std::uint8_t bytes[8] = {};
+    hn::StoreMaskBits(d, mask, bytes);
+    std::uint64_t bits;
+    std::memcpy(&bits, bytes, sizeof bits);
+    bits &= (std::uint64_t{1} << count) - 1;
+    pending_ |= bits << held_;
+    held_ += count;
+    for (; held_ >= 8; held_ -= 8, pending_ >>= 8) *next_++ = static_cast<std::uint8_t>(pending_);
+  }
+  HWY_INLINE void finish() {
+    if (held_ > 0) *next_ = static_cast<std::uint8_t>(pending_);
+  }
+
+ private:
+  std::uint8_t* next_;
+  std::uint64_t pending_ = 0;
+  std::int64_t held_ = 0;
+};
+
+/// Values from `out` on that come before the first whole vector that can bypass the cache.
+inline std::int64_t lanes_before_line(const float* out, std::int64_t count) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+  const auto place =
+      static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) / sizeof(float)) % lanes;
+  return std::min(count, (lanes - place) % lanes);
 }
 
 /// Writes the bits of `count` lanes, whole bytes only: with fewer than 8 lanes the second half of a
