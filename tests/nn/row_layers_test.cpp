@@ -272,5 +272,16 @@ TEST(RowLayers, empty_batches_give_empty_results_and_no_gradients) {
   }
 }
 
+TEST(GroupNorm, ShowsItsGroups) {
+  EXPECT_EQ(GroupNorm(8, 32).mode_note(), "8 groups of 4 channels");
+  EXPECT_EQ(GroupNorm(1, 32).mode_note(), "1 group of 32 channels");
+}
+
+TEST(InstanceNorm, ShowsWhetherItKeepsStatistics) {
+  EXPECT_EQ(InstanceNorm2d(4).mode_note(), "");
+  EXPECT_EQ(InstanceNorm2d(4, {.track_running_stats = true}).mode_note(),
+            "running statistics in eval mode");
+}
+
 }  // namespace
 }  // namespace evenkeel::nn

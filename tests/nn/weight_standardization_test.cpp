@@ -131,5 +131,10 @@ TEST(WeightStandardization, memory_that_runs_out_in_backward_changes_nothing_or_
   EXPECT_TRUE(identical(conv.weight().grad, reference->parameters()[0].parameter->grad));
 }
 
+TEST(WeightStandardization, IsShown) {
+  EXPECT_EQ(Conv2d(3, 4, 3, {.weight_standardization = true}).mode_note(), "standardized weights");
+  EXPECT_EQ(Conv2d(3, 4, 3).mode_note(), "");
+}
+
 }  // namespace
 }  // namespace evenkeel::nn

@@ -97,6 +97,10 @@ Options Convolution::options() const {
   return result;
 }
 
+std::string Convolution::mode_note() const {
+  return weight_standardization_ ? "standardized weights" : "";
+}
+
 Parameter& Convolution::bias() {
   if (!bias_) fail<UsageError>("[{}] has no bias; build it with bias", label());
   return parameter(1);

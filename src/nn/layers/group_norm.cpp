@@ -30,6 +30,12 @@ Options GroupNorm::options() const {
           {"affine", settings_.affine}};
 }
 
+std::string GroupNorm::mode_note() const {
+  const std::int64_t each = channels_ / groups_;
+  return fmt::format("{} group{} of {} channel{}", groups_, groups_ == 1 ? "" : "s", each,
+                     each == 1 ? "" : "s");
+}
+
 Shape GroupNorm::output_shape(const Shape& input) const {
   if (input.rank() < 2) {
     fail<ShapeError>(

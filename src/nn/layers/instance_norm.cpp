@@ -34,6 +34,10 @@ Options InstanceNorm::options() const {
           {"track_running_stats", settings_.track_running_stats}};
 }
 
+std::string InstanceNorm::mode_note() const {
+  return settings_.track_running_stats ? "running statistics in eval mode" : "";
+}
+
 void InstanceNorm::reset_parameters(Random& /*random*/) {
   if (settings_.affine) {
     parameter(weight_).value.fill(1);

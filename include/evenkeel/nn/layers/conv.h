@@ -42,6 +42,7 @@ struct Conv2dOptions {
 class Convolution : public Module {
  public:
   Options options() const override;
+  std::string mode_note() const override;
   Shape output_shape(const Shape& input) const override;
   Tensor forward(const Tensor& x) override;
   Tensor backward(const Tensor& dy) override;

@@ -24,6 +24,7 @@ class GroupNorm : public Cloneable<GroupNorm> {
 
   std::string_view type() const override { return "GroupNorm"; }
   Options options() const override;
+  std::string mode_note() const override;
   Shape output_shape(const Shape& input) const override;
   Tensor forward(const Tensor& x) override;
   Tensor backward(const Tensor& dy) override;

@@ -23,6 +23,7 @@ struct InstanceNormOptions {
 class InstanceNorm : public Module {
  public:
   Options options() const override;
+  std::string mode_note() const override;
   Shape output_shape(const Shape& input) const override;
   Tensor forward(const Tensor& x) override;
   Tensor backward(const Tensor& dy) override;
