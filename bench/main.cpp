@@ -22,6 +22,7 @@ struct Arguments {
   Plan plan;
   std::vector<std::string> workers;  // each one command line, split at blanks
   std::string json, document;
+  std::size_t cache = last_level_cache() >> 20;  // MiB
 };
 
 std::vector<std::string> words_of(const std::string& text) {
@@ -37,7 +38,8 @@ int run(const Arguments& arguments) {
     workers.push_back(std::make_unique<Worker>(words_of(command)));
     fmt::print(stderr, "peers: {}\n", fmt::join(workers.back()->peers(), ", "));
   }
-  Circumstances circumstances{machine_json(), machine_text(), arguments.plan.quick};
+  Circumstances circumstances{machine_json(), machine_text(), arguments.plan.quick,
+                              arguments.cache << 20};
   const OtherWork other_work;
   Findings const* findings = nullptr;
   const auto save = [&] {
@@ -73,6 +75,8 @@ Arguments parse(CLI::App& app, int argc, char** argv) {
   app.add_option("--works", plan.works, "such as forward,backward+relu (all)")->delimiter(',');
   app.add_option("--rounds", plan.runner.rounds, "turns of every candidate (15; 7 if quick)");
   app.add_option("--worker", arguments.workers, "command line of a program with further peers");
+  app.add_option("--cache", arguments.cache,
+                 "MiB of last-level cache that this machine has to itself (what it says it has)");
   app.add_option("--json", arguments.json, "write all figures to this file");
   app.add_option("--document", arguments.document, "replace the marked block of this file");
   app.parse(argc, argv);

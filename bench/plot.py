@@ -16,8 +16,9 @@ from matplotlib.ticker import NullFormatter
 
 LAYOUTS = {"channels_first": "channels first", "channels_last": "channels last"}
 OPERATIONS = ("forward", "backward", "inference")
-# Okabe and Ito's colours, which most eyes can tell apart.
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f"]
+# Okabe and Ito's colours, which most eyes can tell apart, and some more.
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
+COLOURS += ["#7f7f7f", "#8c564b", "#bcbd22", "#9467bd", "#17becf"]
 
 
 def work_of(m):
@@ -67,11 +68,10 @@ def legend_of(figure, axes):
     )
 
 
-def last_cache(axis, machine, of_tensor):
+def last_cache(axis, cache):
     """Where input and output fill the last-level cache."""
-    cache = machine.get("level_3", 0)
     if cache > 0:
-        axis.axvline(of_tensor(cache), color="#bbbbbb", linewidth=1)
+        axis.axvline(cache / 2, color="#bbbbbb", linewidth=1)
 
 
 def roofline(results, folder):
@@ -81,9 +81,10 @@ def roofline(results, folder):
     threads = max(m["threads"] for m in chosen)
     chosen = [m for m in chosen if m["threads"] == threads]
     colours = colours_of(chosen)
-    figure, axes = panels(len(LAYOUTS), len(OPERATIONS))
+    operations = [o for o in OPERATIONS if any(m["operation"] == o for m in chosen)]
+    figure, axes = panels(len(LAYOUTS), len(operations))
     for row, (layout, layout_title) in enumerate(LAYOUTS.items()):
-        for column, operation in enumerate(OPERATIONS):
+        for column, operation in enumerate(operations):
             axis = axes[row][column]
             points = {}
             limit = []
@@ -100,7 +101,7 @@ def roofline(results, folder):
                     *zip(*values), s=22 if own else 12, color=colours[name], label=name,
                     zorder=3 if own else 2, alpha=0.9 if own else 0.6,
                 )
-            last_cache(axis, results["machine"], lambda cache: cache / 2)
+            last_cache(axis, results["cache"])
             axis.set(xscale="log", yscale="log", title=f"{operation} + ReLU, {layout_title}")
             axis.set(xlabel="bytes of the activations", ylabel="GB/s of the least traffic")
             axis.grid(alpha=0.3)

@@ -68,6 +68,16 @@ std::string quietness(double other_work) {
                          : "");
 }
 
+/// Without the many sizes of a whole run, which would fill pages.
+std::vector<Measurement> representative(std::vector<Measurement> measurements) {
+  const std::vector<SampleShape> few = representative_shapes();
+  std::erase_if(measurements, [&](const Measurement& m) {
+    return m.work.family == Family::batch_norm &&
+           std::ranges::find(few, m.shape, &SampleShape::name) == few.end();
+  });
+  return measurements;
+}
+
 std::string refusals(const std::vector<Measurement>& measurements) {
   std::string text;
   for (const Measurement& m : measurements) {
@@ -85,6 +95,7 @@ Json report_json(const Findings& findings, const Circumstances& circumstances) {
           {"date", today()},
           {"quick", circumstances.quick},
           {"machine", circumstances.machine},
+          {"cache", circumstances.cache},
           {"other_work", circumstances.other_work},
           {"batch_norm", list_json(findings.batch_norm)},
           {"rows", list_json(findings.rows)},
@@ -106,7 +117,7 @@ std::string report_text(const Findings& findings, const Circumstances& circumsta
     }
   }
   if (!findings.steps.empty()) text += "\ntraining steps\n" + step_grid(findings.steps).text();
-  if (!kernels.empty()) text += "\n" + summary_of(kernels).text();
+  if (!kernels.empty()) text += "\n" + summary_of(kernels, circumstances.cache).text();
   const std::string wrong = refusals(kernels) + refusals(findings.steps);
   if (!wrong.empty()) text += "\nnot timed, for their results were wrong:\n" + wrong;
   return text;
@@ -128,12 +139,14 @@ void write_document(const std::filesystem::path& path, const Findings& findings,
   std::string block = fmt::format(
       "`bench/run.sh{} --document`, {}.\n\n- machine: {}\n- peers: {}\n- {}\n"
       "Milliseconds, minimum and, in brackets, median; *ratio* is the best peer of the layout over "
-      "evenkeel, *of copy* the part of the copy's bandwidth in the same rounds.\n",
+      "evenkeel, *of copy* the part of the copy's bandwidth in the same rounds, *beyond cache* the "
+      "least such part among sizes whose input and output exceed {} MiB.\n",
       circumstances.quick ? " --quick" : "", today(), circumstances.machine_text,
-      versions_in(everything(findings)), quietness(circumstances.other_work));
-  if (!kernels.empty()) block += "\n" + summary_of(kernels).markdown();
+      versions_in(everything(findings)), quietness(circumstances.other_work),
+      circumstances.cache >> 20);
+  if (!kernels.empty()) block += "\n" + summary_of(kernels, circumstances.cache).markdown();
   if (!findings.steps.empty()) block += "\n" + step_grid(findings.steps).markdown();
-  for (const TableGroup& table : tables_of(kernels)) {
+  for (const TableGroup& table : tables_of(representative(kernels))) {
     block += fmt::format("\n**{}**\n\n{}", table.title, table.grid.markdown());
   }
   const std::size_t body = first + begin.size();

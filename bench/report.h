@@ -14,6 +14,7 @@ struct Circumstances {
   Json machine;
   std::string machine_text;
   bool quick = false;
+  std::size_t cache = 0;   ///< bytes of the last-level cache that this machine has to itself
   double other_work = -1;  ///< OtherWork::part
 };
 

@@ -68,10 +68,15 @@ struct Means {
   int ratios = 0, rows = 0;
   double worst = 0;
   std::string worst_shape;
+  double least_part = 0;  // of large tensors
 
-  void add(const Measurement& m, Layout layout) {
+  void add(const Measurement& m, Layout layout, std::size_t cache) {
     ++rows;
-    log_part += std::log(m.part_of_copy(layout));
+    const double part = m.part_of_copy(layout);
+    log_part += std::log(part);
+    if (cache > 0 && 2 * m.bytes > cache && (least_part == 0 || part < least_part)) {
+      least_part = part;
+    }
     const double ratio = m.ratio(layout);
     if (ratio == 0) return;
     ++ratios;
@@ -122,14 +127,15 @@ std::vector<TableGroup> tables_of(const std::vector<Measurement>& measurements) 
   return tables;
 }
 
-Grid summary_of(const std::vector<Measurement>& measurements) {
+Grid summary_of(const std::vector<Measurement>& measurements, std::size_t cache) {
   Grid grid;
-  grid.rows.push_back({"geometric means", "batch", "sizes", "ratio", "worst", "at", "of copy"});
+  grid.rows.push_back(
+      {"geometric means", "batch", "sizes", "ratio", "worst", "at", "of copy", "beyond cache"});
   for (const Group& group : grouped(measurements)) {
     std::map<std::int64_t, Means, std::greater<>> by_batch;
     const bool one_batch = group.rows.front()->work.family != Family::batch_norm;
     for (const Measurement* const m : group.rows) {
-      by_batch[one_batch ? 0 : m->size.n].add(*m, group.layout);
+      by_batch[one_batch ? 0 : m->size.n].add(*m, group.layout, cache);
     }
     for (const auto& [batch, means] : by_batch) {
       const bool peers = means.ratios > 0;
@@ -137,7 +143,8 @@ Grid summary_of(const std::vector<Measurement>& measurements) {
                            fmt::format("{}", means.rows),
                            peers ? ratio_text(std::exp(means.log_ratio / means.ratios)) : "-",
                            peers ? ratio_text(means.worst) : "-", means.worst_shape,
-                           fmt::format("{:.2f}", std::exp(means.log_part / means.rows))});
+                           fmt::format("{:.2f}", std::exp(means.log_part / means.rows)),
+                           ratio_text(means.least_part)});
     }
   }
   return grid;

@@ -22,8 +22,10 @@ struct TableGroup {
 /// the copy's bandwidth. Times are the minimum in ms and, in brackets, the median.
 std::vector<TableGroup> tables_of(const std::vector<Measurement>& measurements);
 
-/// Per group and batch size: the geometric means of ratio and part, and the worst row.
-Grid summary_of(const std::vector<Measurement>& measurements);
+/// Per group and batch size: the geometric means of ratio and part, the worst row, and the smallest
+/// part of the copy's bandwidth among the sizes whose input and output exceed a cache of so many
+/// bytes.
+Grid summary_of(const std::vector<Measurement>& measurements, std::size_t cache);
 
 /// "oneDNN 2.6.3, PyTorch 2.15.0"
 std::string versions_in(const std::vector<Measurement>& measurements);
