@@ -35,7 +35,7 @@ FileShape read_idx_header(Source& source, const Origin& origin) {
     read_exactly(source, extent, "extents", origin);
     dims[i] = load_be<std::uint32_t>(extent.data());
   }
-  return checked_shape(std::span(dims).first(rank), 1, origin);
+  return checked_shape(std::span(dims).first(rank), 1, 1, origin);
 }
 
 Tensor read_idx_from(Source& source, const Origin& origin) {

@@ -145,7 +145,7 @@ Tensor from_fortran(const Tensor& stored, const Origin& origin) {
 Tensor read_npy_from(Source& source, const Origin& origin) {
   const NpyHeader header = parse_npy_header(read_header(source, origin), origin);
   const StoredType& type = find_type(header.descr, origin);
-  const FileShape size = checked_shape(header.shape, type.size, origin);
+  const FileShape size = checked_shape(header.shape, type.size, size_of(type.dtype), origin);
   if (size.bytes > source.at_most()) {
     origin.refuse("expected {} bytes for shape {} of {}, got {}; the file is cut short", size.bytes,
                   size.shape.str(), type.name, source.at_most());

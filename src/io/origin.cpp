@@ -1,5 +1,6 @@
 #include "io/origin.h"
 
+#include <algorithm>
 #include <limits>
 #include <new>
 #include <vector>
@@ -59,13 +60,14 @@ Origin Origin::part(std::string_view kind, std::string_view name) const {
   return Origin(fmt::format("{}: {} {}", text_, kind, quote(name)));
 }
 
-FileShape checked_shape(std::span<const std::uint64_t> dims, std::uint64_t item_size,
-                        const Origin& origin) {
+FileShape checked_shape(std::span<const std::uint64_t> dims, std::uint64_t stored,
+                        std::uint64_t held, const Origin& origin) {
   constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
   if (dims.size() > Shape::kMaxRank) {
     origin.refuse("expected at most {} dimensions, got {}", Shape::kMaxRank, dims.size());
   }
   // A zero extent must not hide an overflow of the others: strides are computed from them.
+  const std::uint64_t item_size = std::max(stored, held);
   std::uint64_t bytes = item_size;
   bool empty = false;
   std::vector<std::int64_t> extents;
@@ -80,7 +82,7 @@ FileShape checked_shape(std::span<const std::uint64_t> dims, std::uint64_t item_
     }
     extents.push_back(static_cast<std::int64_t>(dim));
   }
-  return {Shape(std::span<const std::int64_t>(extents)), empty ? 0 : bytes};
+  return {Shape(std::span<const std::int64_t>(extents)), empty ? 0 : bytes / item_size * stored};
 }
 
 Tensor allocate_tensor(const Shape& shape, DType dtype, const Origin& origin) {

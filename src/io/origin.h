@@ -40,9 +40,10 @@ struct FileShape {
   Shape shape;
   std::uint64_t bytes = 0;
 };
-/// Refuses more dimensions than a Shape holds and sizes that do not fit 63 bits.
-FileShape checked_shape(std::span<const std::uint64_t> dims, std::uint64_t item_size,
-                        const Origin& origin);
+/// Refuses more dimensions than a Shape holds and sizes that do not fit 63 bits, of elements that take
+/// `stored` bytes in the file and `held` in memory.
+FileShape checked_shape(std::span<const std::uint64_t> dims, std::uint64_t stored,
+                        std::uint64_t held, const Origin& origin);
 
 /// Tensor::empty whose lack of memory is an IoError.
 Tensor allocate_tensor(const Shape& shape, DType dtype, const Origin& origin);

@@ -47,7 +47,7 @@ struct Planned {
 
 Planned plan_entry(const SafetensorsEntry& entry, const Origin& origin) {
   const StoredType& type = find_type(entry.dtype, origin);
-  const FileShape size = checked_shape(entry.shape, type.size, origin);
+  const FileShape size = checked_shape(entry.shape, type.size, size_of(type.dtype), origin);
   const std::uint64_t begin = entry.offsets[0];
   const std::uint64_t end = entry.offsets[1];
   if (end < begin || end - begin != size.bytes) {

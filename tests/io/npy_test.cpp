@@ -123,6 +123,12 @@ TEST_F(Npy, other_spellings_of_the_header_are_understood) {
   EXPECT_EQ(read("|u1", "( 1 , 2 , )", "ab").shape(), (Shape{1, 2}));
 }
 
+TEST_F(Npy, a_zero_extent_does_not_hide_what_is_too_large_once_widened) {
+  // Below 2^63 bytes in the file, beyond in memory.
+  EXPECT_TRUE(contains(refusal("<f2", "(0, 1537228672809129301, 2)", ""), "63 bits"));
+  EXPECT_EQ(read("<f4", "(0, 1537228672809129301)", "").numel(), 0);
+}
+
 TEST_F(Npy, the_message_names_file_expectation_and_finding) {
   EXPECT_EQ(refusal("<f4", "(3,)", "12345678"),
             "[npy] '" + file_.string() +
