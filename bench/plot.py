@@ -64,7 +64,8 @@ def legend_of(figure, axes):
         for handle, label in zip(*axis.get_legend_handles_labels()):
             handles.setdefault(label, handle)
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False
+        handles.values(), handles.keys(), loc="outside lower center", frameon=False,
+        ncols=max(1, int(figure.get_figwidth() / 2.8)),
     )
 
 
@@ -189,17 +190,22 @@ def ratios(results, folder):
     for row, work in enumerate(works):
         for column, (layout, layout_title) in enumerate(LAYOUTS.items()):
             axis = axes[row][column]
-            for batch, marker in zip(sorted({m["n"] for m in chosen}, reverse=True), "os^"):
+            kinds = sorted({(m["n"], m["threads"]) for m in chosen}, reverse=True)
+            for (batch, threads), marker in zip(kinds, "os^vDP"):
                 points = [
                     (m["c"] * m["h"] * m["w"], m[layout]["ratio"])
                     for m in chosen
-                    if work_of(m) == work and m["n"] == batch and m[layout]["ratio"] > 0
+                    if work_of(m) == work and (m["n"], m["threads"]) == (batch, threads)
+                    and m[layout]["ratio"] > 0
                 ]
                 if points:
-                    axis.scatter(*zip(*points), s=14, marker=marker, label=f"batch {batch}")
+                    label = f"batch {batch}, {threads} threads"
+                    axis.scatter(*zip(*points), s=14, marker=marker, label=label)
             axis.axhline(1, color="black", linewidth=1)
-            axis.set(xscale="log", yscale="log", title=f"{work}, {layout_title}")
+            axis.set(xscale="log", title=f"{work}, {layout_title}")
+            axis.set_yscale("log", base=2)
             axis.set(xlabel="elements of a sample", ylabel="best peer / evenkeel")
+            axis.yaxis.set_major_formatter("{x:g}")
             axis.grid(alpha=0.3, which="both")
     figure.suptitle("How many times faster than the best peer of the layout")
     legend_of(figure, axes)
