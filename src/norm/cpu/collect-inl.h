@@ -1,5 +1,6 @@
 // Statistics of channels: the sums of their blocks about a centre that a few samples give, in f32
-// lanes, added up in double. A block that lies far from its channel's centre is measured from its own.
+// lanes, added up in double. A block that lies far from its channel's centre is measured from its
+// own.
 #if defined(EVENKEEL_NORM_CPU_COLLECT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef EVENKEEL_NORM_CPU_COLLECT_INL_H_
 #undef EVENKEEL_NORM_CPU_COLLECT_INL_H_
@@ -8,6 +9,7 @@
 #endif
 
 #include "norm/cpu/block-inl.h"
+#include "norm/cpu/columns-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
@@ -86,89 +88,6 @@ inline void find_centres(const CollectJob& job, const Cut& cut, std::int64_t c0,
 
 // ---- Channels last ----
 
-/// Channels whose f32 sums are kept at once; they stay in the first-level cache.
-constexpr std::int64_t kWideSlab = 512;
-/// Rows that are read side by side.
-constexpr std::int64_t kRowQuad = 4;
-
-/// Sums of the lanes of a block's vector columns.
-struct ColumnTotals {
-  static constexpr std::int64_t kPadded = kWideSlab + HWY_MAX_BYTES / sizeof(float);
-  HWY_ALIGN float s1[kPadded];
-  HWY_ALIGN float s2[kPadded];
-
-  void clear(std::int64_t width) {
-    std::fill(s1, s1 + width, 0.0F);
-    std::fill(s2, s2 + width, 0.0F);
-  }
-};
-
-/// Adds four rows to the sums of a vector column.
-template <bool kWhole>
-HWY_INLINE void add_quad(const float* p, std::int64_t stride, std::int64_t valid, VF centre,
-                         float* s1, float* s2) {
-  const F32 d;
-  const VF d0 = hn::Sub(load<kWhole>(d, p, valid), centre);
-  const VF d1 = hn::Sub(load<kWhole>(d, p + stride, valid), centre);
-  const VF d2 = hn::Sub(load<kWhole>(d, p + 2 * stride, valid), centre);
-  const VF d3 = hn::Sub(load<kWhole>(d, p + 3 * stride, valid), centre);
-  const VF squares01 = hn::MulAdd(d1, d1, hn::Mul(d0, d0));
-  const VF squares23 = hn::MulAdd(d3, d3, hn::Mul(d2, d2));
-  hn::Store(hn::Add(hn::Load(d, s1), hn::Add(hn::Add(d0, d1), hn::Add(d2, d3))), d, s1);
-  hn::Store(hn::Add(hn::Load(d, s2), hn::Add(squares01, squares23)), d, s2);
-}
-
-template <bool kWhole>
-HWY_INLINE void add_row(const float* p, std::int64_t valid, VF centre, float* s1, float* s2) {
-  const F32 d;
-  const VF difference = hn::Sub(load<kWhole>(d, p, valid), centre);
-  hn::Store(hn::Add(hn::Load(d, s1), difference), d, s1);
-  hn::Store(hn::MulAdd(difference, difference, hn::Load(d, s2)), d, s2);
-}
-
-/// Σd and Σd² of `width` columns over `rows` rows.
-inline void total_columns(const float* x, std::int64_t rows, std::int64_t stride,
-                          std::int64_t width, const float* centre, ColumnTotals& out) {
-  const F32 d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  out.clear((width + lanes - 1) / lanes * lanes);
-  std::int64_t r = 0;
-  for (; r + kRowQuad <= rows; r += kRowQuad) {
-    const float* p = x + r * stride;
-    std::int64_t j = 0;
-    for (; j + lanes <= width; j += lanes) {
-      add_quad<true>(p + j, stride, lanes, hn::LoadU(d, centre + j), out.s1 + j, out.s2 + j);
-    }
-    if (j < width) {
-      add_quad<false>(p + j, stride, width - j, load_part(d, centre + j, width - j), out.s1 + j,
-                      out.s2 + j);
-    }
-  }
-  for (; r < rows; ++r) {
-    const float* p = x + r * stride;
-    std::int64_t j = 0;
-    for (; j + lanes <= width; j += lanes) {
-      add_row<true>(p + j, lanes, hn::LoadU(d, centre + j), out.s1 + j, out.s2 + j);
-    }
-    if (j < width) {
-      add_row<false>(p + j, width - j, load_part(d, centre + j, width - j), out.s1 + j,
-                     out.s2 + j);
-    }
-  }
-}
-
-/// Adds f32 values to doubles, or replaces these.
-HWY_INLINE void widen(const float* from, std::int64_t lanes, bool replace, double* to) {
-  const hn::ScalableTag<double> dd;
-  const hn::Rebind<float, decltype(dd)> half;
-  const auto step = static_cast<std::int64_t>(hn::Lanes(dd));
-  for (std::int64_t k = 0; k < lanes; k += step) {
-    auto wide = hn::PromoteTo(dd, hn::LoadU(half, from + k));
-    if (!replace) wide = hn::Add(hn::LoadU(dd, to + k), wide);
-    hn::StoreU(wide, dd, to + k);
-  }
-}
-
 /// Whether all lanes' sums so far have their centre as pivot.
 HWY_INLINE bool pivots_are(const float* centre, std::int64_t lanes, const double* pivot) {
   const hn::ScalableTag<double> dd;
@@ -243,11 +162,11 @@ HWY_INLINE void column_sums(const float* p, std::int64_t rows, std::int64_t stri
   hn::StoreU(hn::Add(hn::Add(b0, b1), hn::Add(b2, b3)), d, s2);
 }
 
-/// Adds the sums of a vector column lane by lane: about the centre where that serves, else about the
-/// lane's own mean, else in double.
+/// Adds the sums of a vector column lane by lane: about the centre where that serves, else about
+/// the lane's own mean, else in double.
 inline void add_lanes(const float* x, const Cut& cut, const Block& block, std::int64_t c,
-                      std::int64_t valid, const float* centre, double count_before,
-                      const float* s1, const float* s2, const GroupSums& sums) {
+                      std::int64_t valid, const float* centre, double count_before, const float* s1,
+                      const float* s2, const GroupSums& sums) {
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
   float own_centre[kLanes] = {}, own_s1[kLanes] = {}, own_s2[kLanes] = {};
   const auto n = static_cast<double>(block.count());

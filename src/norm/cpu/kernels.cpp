@@ -9,8 +9,9 @@
 #include <hwy/highway.h>
 
 #include "norm/cpu/collect-inl.h"
-#include "norm/cpu/gradient-inl.h"
 #include "norm/cpu/normalize-inl.h"
+#include "norm/cpu/propagate-inl.h"
+#include "norm/cpu/reduce-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "norm/cpu/vec-inl.h"
+#include "norm/cpu/columns-inl.h"
 #include "norm/scalar.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -21,8 +21,7 @@ struct NormalizeLanes {
 };
 
 HWY_INLINE NormalizeLanes broadcast(F32 d, const Coefficients& q, std::size_t c) {
-  return {hn::Set(d, q.hi[c]), hn::Set(d, q.lo[c]), hn::Set(d, q.scale[c]),
-          hn::Set(d, q.shift[c])};
+  return {hn::Set(d, q.hi[c]), hn::Set(d, q.lo[c]), hn::Set(d, q.scale[c]), hn::Set(d, q.shift[c])};
 }
 
 template <bool kWhole>
@@ -71,8 +70,7 @@ HWY_INLINE void normalize_vector(const NormalizeLanes& lanes, const NormalizeAt&
                                  std::int64_t i, std::int64_t valid) {
   const F32 d;
   auto passed = hn::FirstN(d, 0);
-  const VF z =
-      normalized_vector<kWhole, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
+  const VF z = normalized_vector<kWhole, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
   if (kActivation != Activation::none && at.mask != nullptr) {
     store_mask<kWhole>(d, passed, at.mask, i, valid);
   }
@@ -121,9 +119,6 @@ HWY_INLINE void normalize_row(const NormalizeLanes& lanes, const NormalizeAt& at
   }
   if (i < length) normalize_vector<false, kActivation, kAdd>(lanes, at, slope, i, length - i);
 }
-
-/// Rows that are worked on side by side, channels last.
-constexpr std::int64_t kRowsAtOnce = 4;
 
 /// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
 template <std::int64_t kRows, Activation kActivation, bool kAdd>
@@ -204,8 +199,7 @@ void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c0, s
         continue;
       }
       const NormalizeAt at = normalize_at(job, cut, r, c, job.passage.stream && aligned);
-      const float* next =
-          job.passage.ahead != 0 ? at.x + job.passage.ahead + cut.s / 2 : nullptr;
+      const float* next = job.passage.ahead != 0 ? at.x + job.passage.ahead + cut.s / 2 : nullptr;
       if (anywhere) {
         stream_row<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next);
       } else {
@@ -224,10 +218,10 @@ void normalize_rows(const NormalizeJob& job, const Cut& cut, std::int64_t c0, st
       job.passage.stream && can_stream(static_cast<float*>(job.y.data) + c0, cut.channels);
   const std::int64_t mask_stride = cut.mask_row_bytes();
   std::int64_t r = row0;
-  for (; r + kRowsAtOnce <= row1; r += kRowsAtOnce) {
-    normalize_channels<kRowsAtOnce, kActivation, kAdd>(
-        job.coefficients, normalize_at(job, cut, r, c0, stream), slope, c0, c1 - c0, cut.channels,
-        mask_stride);
+  for (; r + kRowQuad <= row1; r += kRowQuad) {
+    normalize_channels<kRowQuad, kActivation, kAdd>(job.coefficients,
+                                                       normalize_at(job, cut, r, c0, stream), slope,
+                                                       c0, c1 - c0, cut.channels, mask_stride);
   }
   for (; r < row1; ++r) {
     normalize_channels<1, kActivation, kAdd>(job.coefficients,

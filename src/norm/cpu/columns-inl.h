@@ -1,0 +1,101 @@
+// Sums of many channels side by side, channels last: row by row, in the order of memory.
+#if defined(EVENKEEL_NORM_CPU_COLUMNS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef EVENKEEL_NORM_CPU_COLUMNS_INL_H_
+#undef EVENKEEL_NORM_CPU_COLUMNS_INL_H_
+#else
+#define EVENKEEL_NORM_CPU_COLUMNS_INL_H_
+#endif
+
+#include <algorithm>
+
+#include "norm/cpu/vec-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+/// Channels whose f32 sums are kept at once; they stay in the first-level cache.
+constexpr std::int64_t kWideSlab = 512;
+/// Rows that are worked on side by side.
+constexpr std::int64_t kRowQuad = 4;
+
+/// Sums of the lanes of a block's vector columns.
+struct ColumnTotals {
+  static constexpr std::int64_t kPadded = kWideSlab + HWY_MAX_BYTES / sizeof(float);
+  HWY_ALIGN float s1[kPadded];
+  HWY_ALIGN float s2[kPadded];
+
+  void clear(std::int64_t width) {
+    std::fill(s1, s1 + width, 0.0F);
+    std::fill(s2, s2 + width, 0.0F);
+  }
+};
+
+/// Adds four rows to the sums of a vector column.
+template <bool kWhole>
+HWY_INLINE void add_quad(const float* p, std::int64_t stride, std::int64_t valid, VF centre,
+                         float* s1, float* s2) {
+  const F32 d;
+  const VF d0 = hn::Sub(load<kWhole>(d, p, valid), centre);
+  const VF d1 = hn::Sub(load<kWhole>(d, p + stride, valid), centre);
+  const VF d2 = hn::Sub(load<kWhole>(d, p + 2 * stride, valid), centre);
+  const VF d3 = hn::Sub(load<kWhole>(d, p + 3 * stride, valid), centre);
+  const VF squares01 = hn::MulAdd(d1, d1, hn::Mul(d0, d0));
+  const VF squares23 = hn::MulAdd(d3, d3, hn::Mul(d2, d2));
+  hn::Store(hn::Add(hn::Load(d, s1), hn::Add(hn::Add(d0, d1), hn::Add(d2, d3))), d, s1);
+  hn::Store(hn::Add(hn::Load(d, s2), hn::Add(squares01, squares23)), d, s2);
+}
+
+template <bool kWhole>
+HWY_INLINE void add_row(const float* p, std::int64_t valid, VF centre, float* s1, float* s2) {
+  const F32 d;
+  const VF difference = hn::Sub(load<kWhole>(d, p, valid), centre);
+  hn::Store(hn::Add(hn::Load(d, s1), difference), d, s1);
+  hn::Store(hn::MulAdd(difference, difference, hn::Load(d, s2)), d, s2);
+}
+
+/// Σd and Σd² of `width` columns over `rows` rows.
+inline void total_columns(const float* x, std::int64_t rows, std::int64_t stride,
+                          std::int64_t width, const float* centre, ColumnTotals& out) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  out.clear((width + lanes - 1) / lanes * lanes);
+  std::int64_t r = 0;
+  for (; r + kRowQuad <= rows; r += kRowQuad) {
+    const float* p = x + r * stride;
+    std::int64_t j = 0;
+    for (; j + lanes <= width; j += lanes) {
+      add_quad<true>(p + j, stride, lanes, hn::LoadU(d, centre + j), out.s1 + j, out.s2 + j);
+    }
+    if (j < width) {
+      add_quad<false>(p + j, stride, width - j, load_part(d, centre + j, width - j), out.s1 + j,
+                      out.s2 + j);
+    }
+  }
+  for (; r < rows; ++r) {
+    const float* p = x + r * stride;
+    std::int64_t j = 0;
+    for (; j + lanes <= width; j += lanes) {
+      add_row<true>(p + j, lanes, hn::LoadU(d, centre + j), out.s1 + j, out.s2 + j);
+    }
+    if (j < width) {
+      add_row<false>(p + j, width - j, load_part(d, centre + j, width - j), out.s1 + j, out.s2 + j);
+    }
+  }
+}
+
+/// Adds f32 values to doubles, or replaces these.
+HWY_INLINE void widen(const float* from, std::int64_t lanes, bool replace, double* to) {
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<float, decltype(dd)> half;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(dd));
+  for (std::int64_t k = 0; k < lanes; k += step) {
+    auto wide = hn::PromoteTo(dd, hn::LoadU(half, from + k));
+    if (!replace) wide = hn::Add(hn::LoadU(dd, to + k), wide);
+    hn::StoreU(wide, dd, to + k);
+  }
+}
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard

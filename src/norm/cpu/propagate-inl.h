@@ -1,0 +1,245 @@
+// The second pass of the backward direction: dx = scale·((g − a) − (x−μ)·b).
+#if defined(EVENKEEL_NORM_CPU_PROPAGATE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef EVENKEEL_NORM_CPU_PROPAGATE_INL_H_
+#undef EVENKEEL_NORM_CPU_PROPAGATE_INL_H_
+#else
+#define EVENKEEL_NORM_CPU_PROPAGATE_INL_H_
+#endif
+
+#include "norm/cpu/gradient-inl.h"
+#include "norm/cpu/normalize-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+struct PropagateLanes {
+  CentreLanes centre;
+  VF scale, a_hi, a_lo, b;
+};
+
+HWY_INLINE PropagateLanes propagate_lanes(F32 d, const GradientJob& job, std::size_t c) {
+  return {centre_of(d, job, c), hn::Set(d, job.coefficients.scale[c]), hn::Set(d, job.a_hi[c]),
+          hn::Set(d, job.a_lo[c]), hn::Set(d, job.b_f32[c])};
+}
+
+template <bool kWhole>
+HWY_INLINE PropagateLanes propagate_lanes(F32 d, const GradientJob& job, std::int64_t c,
+                                          std::int64_t valid) {
+  return {centres_of<kWhole>(d, job, c, valid),
+          load<kWhole>(d, job.coefficients.scale.data() + c, valid),
+          load<kWhole>(d, job.a_hi.data() + c, valid), load<kWhole>(d, job.a_lo.data() + c, valid),
+          load<kWhole>(d, job.b_f32.data() + c, valid)};
+}
+
+/// dx, and dadd where it is wanted. With constant statistics dx = scale·g.
+template <bool kWhole, Activation kActivation, bool kConstant, bool kAnywhere = false>
+HWY_INLINE void propagate_vector(const PropagateLanes& lanes, const GradientAt& at, float slope,
+                                 std::int64_t i, std::int64_t valid) {
+  const F32 d;
+  const VF g = masked<kWhole, kActivation, kAnywhere>(at, slope, i, valid);
+  VF bracket = g;
+  if constexpr (!kConstant) {
+    bracket = hn::NegMulAdd(centred<kWhole>(lanes.centre, at, i, valid), lanes.b,
+                            hn::Sub(hn::Sub(g, lanes.a_hi), lanes.a_lo));
+  }
+  if (at.dadd != nullptr) put<kWhole>(g, d, at.dadd + i, valid, at.stream);
+  put<kWhole>(hn::Mul(bracket, lanes.scale), d, at.dx + i, valid, at.stream);
+}
+
+/// A row of one channel.
+template <Activation kActivation, bool kConstant>
+HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt& at, float slope,
+                              std::int64_t length, std::int64_t ahead) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
+  std::int64_t i = 0;
+  for (; i + 2 * step <= length; i += 2 * step) {
+    fetch_pair(at, i / 2, ahead);
+    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i, step);
+    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i + step, step);
+  }
+  for (; i + step <= length; i += step) {
+    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i, step);
+  }
+  if (i < length) {
+    propagate_vector<false, kActivation, kConstant>(lanes, at, slope, i, length - i);
+  }
+}
+
+/// A row of one channel whose whole vectors of dx bypass the cache wherever it begins; dadd, where
+/// it is wanted, begins at the same place of a line.
+template <Activation kActivation, bool kConstant>
+HWY_INLINE void stream_gradient_row(const PropagateLanes& lanes, const GradientAt& at, float slope,
+                                    std::int64_t length, std::int64_t ahead) {
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
+  std::int64_t i = lanes_before_line(at.dx, length);
+  if (i > 0) propagate_vector<false, kActivation, kConstant, true>(lanes, at, slope, 0, i);
+  for (; i + step <= length; i += step) {
+    fetch_pair(at, i / 2, ahead);
+    propagate_vector<true, kActivation, kConstant, true>(lanes, at, slope, i, step);
+  }
+  if (i < length) {
+    propagate_vector<false, kActivation, kConstant, true>(lanes, at, slope, i, length - i);
+  }
+}
+
+/// Whether dx and dadd of every row begin at the same place of a line.
+inline bool gradients_in_step(const GradientJob& job) {
+  if (!job.dadd->has_value()) return true;
+  const auto bytes = static_cast<std::uintptr_t>(hn::Lanes(F32()) * sizeof(float));
+  return reinterpret_cast<std::uintptr_t>(job.dx.data) % bytes ==
+         reinterpret_cast<std::uintptr_t>((*job.dadd)->data) % bytes;
+}
+
+/// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
+template <std::int64_t kRows, Activation kActivation, bool kConstant>
+HWY_INLINE void propagate_channels(const GradientJob& job, const GradientAt& at, std::int64_t c0,
+                                   std::int64_t width, std::int64_t stride,
+                                   std::int64_t mask_stride) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto slope = static_cast<float>(job.epilogue.slope);
+  std::int64_t i = 0;
+  for (; i + step <= width; i += step) {
+    const PropagateLanes lanes = propagate_lanes<true>(d, job, c0 + i, step);
+    for (std::int64_t r = 0; r < kRows; ++r) {
+      propagate_vector<true, kActivation, kConstant>(lanes, at.row(r, stride, mask_stride), slope,
+                                                     i, step);
+    }
+  }
+  if (i == width) return;
+  const PropagateLanes lanes = propagate_lanes<false>(d, job, c0 + i, width - i);
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    propagate_vector<false, kActivation, kConstant>(lanes, at.row(r, stride, mask_stride), slope, i,
+                                                    width - i);
+  }
+}
+
+struct WideGradient {
+  std::int64_t channel;
+  float dx, g;
+};
+
+inline WideGradient wide_gradient(const GradientJob& job, std::int64_t c, std::int64_t offset,
+                                  std::int64_t mask_row, std::int64_t bit) {
+  const auto x = static_cast<double>(static_cast<const float*>(job.x.data)[offset]);
+  const float g =
+      masked_gradient<float>(job, offset, mask_row + bit / 8, static_cast<int>(bit % 8));
+  return {c, static_cast<float>(exact_input_gradient(x, static_cast<double>(g), job, c)), g};
+}
+
+inline void put_wide(const GradientJob& job, const WideGradient& value, std::int64_t offset) {
+  if (job.dadd->has_value()) static_cast<float*>((*job.dadd)->data)[offset] = value.g;
+  static_cast<float*>(job.dx.data)[offset] = value.dx;
+}
+
+/// Whether the outputs of rows that begin at channel c can bypass the cache.
+inline bool can_stream_gradients(const GradientJob& job, std::int64_t c, std::int64_t stride) {
+  if (!job.passage.stream || !can_stream(static_cast<float*>(job.dx.data) + c, stride))
+    return false;
+  return !job.dadd->has_value() || can_stream(static_cast<float*>((*job.dadd)->data) + c, stride);
+}
+
+template <Activation kActivation, bool kConstant>
+void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                     std::int64_t row0, std::int64_t row1) {
+  const bool aligned = can_stream_gradients(job, 0, cut.s);
+  const bool anywhere = job.passage.stream && !aligned && gradients_in_step(job);
+  const std::int64_t ahead = job.passage.ahead != 0 ? job.passage.ahead + cut.s / 2 : 0;
+  for (std::int64_t r = row0; r < row1; ++r) {
+    for (std::int64_t c = c0; c < c1; ++c) {
+      const auto k = static_cast<std::size_t>(c);
+      if (job.coefficients.wide[k] == 0) {
+        const auto run = anywhere ? stream_gradient_row<kActivation, kConstant>
+                                  : propagate_row<kActivation, kConstant>;
+        run(propagate_lanes(F32(), job, k), gradient_at(job, cut, r, c, aligned || anywhere),
+            static_cast<float>(job.epilogue.slope), cut.s, ahead);
+        continue;
+      }
+      for (std::int64_t i = 0; i < cut.s; ++i) {
+        const std::int64_t offset = cut.offset(r, c) + i;
+        put_wide(job, wide_gradient(job, c, offset, cut.mask_row(r, c), i), offset);
+      }
+    }
+  }
+}
+
+/// Channels [c0, c1) of rows [row0, row1).
+template <Activation kActivation, bool kConstant>
+void propagate_rows(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t row0, std::int64_t row1) {
+  const bool stream = can_stream_gradients(job, c0, cut.channels);
+  const std::int64_t mask_stride = cut.mask_row_bytes();
+  std::int64_t r = row0;
+  for (; r + kRowQuad <= row1; r += kRowQuad) {
+    propagate_channels<kRowQuad, kActivation, kConstant>(
+        job, gradient_at(job, cut, r, c0, stream), c0, c1 - c0, cut.channels, mask_stride);
+  }
+  for (; r < row1; ++r) {
+    propagate_channels<1, kActivation, kConstant>(job, gradient_at(job, cut, r, c0, stream), c0,
+                                                  c1 - c0, cut.channels, mask_stride);
+  }
+}
+
+template <Activation kActivation, bool kConstant>
+void propagate_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t row0, std::int64_t row1) {
+  const Coefficients& q = job.coefficients;
+  if (!any_wide_in(q, c0, c1)) {
+    propagate_rows<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
+    return;
+  }
+  if (c1 - c0 > Cut::kSlab) {
+    for (std::int64_t c = c0; c < c1; c += Cut::kSlab) {
+      propagate_last<kActivation, kConstant>(job, cut, c, std::min(c1, c + Cut::kSlab), row0, row1);
+    }
+    return;
+  }
+  // Wide channels are computed before the row is overwritten (dx may be dy) and put in afterwards.
+  WideGradient wide[Cut::kSlab];
+  for (std::int64_t r = row0; r < row1; ++r) {
+    std::size_t count = 0;
+    for (std::int64_t c = c0; c < c1; ++c) {
+      if (q.wide[static_cast<std::size_t>(c)] != 0) {
+        wide[count++] = wide_gradient(job, c, cut.offset(r, c), cut.mask_row(r, 0), c);
+      }
+    }
+    propagate_rows<kActivation, kConstant>(job, cut, c0, c1, r, r + 1);
+    for (std::size_t w = 0; w < count; ++w) {
+      put_wide(job, wide[w], cut.offset(r, wide[w].channel));
+    }
+  }
+}
+
+template <Activation kActivation, bool kConstant>
+void propagate_with(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t row0, std::int64_t row1) {
+  if (cut.last) {
+    propagate_last<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
+  } else {
+    propagate_first<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
+  }
+}
+
+template <Activation kActivation>
+void propagate_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                  std::int64_t row0, std::int64_t row1) {
+  (job.constant_statistics ? propagate_with<kActivation, true>
+                           : propagate_with<kActivation, false>)(job, cut, c0, c1, row0, row1);
+}
+
+inline void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                      std::int64_t row0, std::int64_t row1) {
+  switch (job.epilogue.activation) {
+    case Activation::none:
+      return propagate_as<Activation::none>(job, cut, c0, c1, row0, row1);
+    case Activation::relu:
+      return propagate_as<Activation::relu>(job, cut, c0, c1, row0, row1);
+    case Activation::leaky_relu:
+      return propagate_as<Activation::leaky_relu>(job, cut, c0, c1, row0, row1);
+  }
+}
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // include guard
