@@ -37,7 +37,6 @@ std::vector<Candidate> onednn_candidates(const Problem& problem, const Work& wor
   omp_set_num_threads(work.threads);  // primitives are made for a number of threads
   constexpr Layout kFirst = Layout::channels_first, kLast = Layout::channels_last;
   std::vector<Candidate> candidates;
-  if (work.add) return candidates;  // the CPU has no batch norm with a fused sum
   switch (work.family) {
     case Family::batch_norm:
       add(candidates, onednn_batch_norm(problem, work, Format::nchw), work, kFirst, "nchw");

@@ -18,6 +18,8 @@ std::string onednn_version();
 /// version has a group normalization (3.3 and later). Empty where there is none. `problem` outlives
 /// them.
 ///
+/// The ReLU is fused into batch norm; a sum, and the ReLU behind it, are passes of their own.
+///
 /// They save mean and variance as evenkeel does but keep no running statistics: a little less work.
 std::vector<Candidate> onednn_candidates(const Problem& problem, const Work& work);
 

@@ -1,6 +1,7 @@
 #include "onednn_batch_norm.h"
 
 #include "onednn_memory.h"
+#include "onednn_sum.h"
 
 namespace evenkeel::bench {
 namespace {
@@ -46,19 +47,27 @@ class BatchNorm final : public OnednnWork {
       : problem_(problem), work_(work), format_(format) {
     data_ = desc_of(problem.size(), format);
     flags_ = normalization_flags::use_scale | normalization_flags::use_shift;
-    if (work.relu) flags_ = flags_ | normalization_flags::fuse_norm_relu;
+    if (fused_relu()) flags_ = flags_ | normalization_flags::fuse_norm_relu;
     const dnnl::memory::desc vector = vector_desc(problem.size().c);
     x_ = input(&Problem::x);
     y_ = Buffer(data_);
     scale_ = Buffer(vector, problem.gamma.data());
     shift_ = Buffer(vector, problem.beta.data());
     make_forward(vector);
+    if (work.add) {
+      addend_ = input(&Problem::add);
+      sum_ = OnednnSum(data_, y_.memory, addend_.memory, work.relu);
+    }
     if (work.operation == Operation::backward) make_backward(vector);
   }
 
   void run() override {
-    run_primitive(primitive_, work_.operation == Operation::backward ? backward_arguments_
-                                                                     : forward_arguments_);
+    if (work_.operation != Operation::backward) {
+      forward();
+      return;
+    }
+    if (separate_relu()) relu_gradient_.run();
+    run_primitive(primitive_, backward_arguments_);
   }
 
   Actual read(const Expected& expected) override {
@@ -68,6 +77,9 @@ class BatchNorm final : public OnednnWork {
     if (work_.operation == Operation::backward) {
       actual.dgamma = values_at(dscale_.tensor.data<float>(), expected.parameters);
       actual.dbeta = values_at(dshift_.tensor.data<float>(), expected.parameters);
+      if (work_.add) {
+        actual.sum_gradient = places_of(separate_relu() ? g_ : dy_, expected.places);
+      }
     } else if (work_.operation == Operation::forward) {
       actual.mean = values_at(mean_.tensor.data<float>(), expected.parameters);
       actual.var = values_at(variance_.tensor.data<float>(), expected.parameters);
@@ -78,6 +90,14 @@ class BatchNorm final : public OnednnWork {
   std::string implementation() const override { return implementation_; }
 
  private:
+  bool fused_relu() const { return work_.relu && !work_.add; }
+  bool separate_relu() const { return work_.relu && work_.add; }
+
+  void forward() {
+    run_primitive(primitive_, forward_arguments_);
+    if (work_.add) sum_.run();
+  }
+
   /// Plain formats work on the problem's own memory.
   Buffer input(const Tensor& (Problem::*of)(Layout) const) const {
     const Layout layout = format_ == Format::nhwc ? Layout::channels_last : Layout::channels_first;
@@ -103,14 +123,14 @@ class BatchNorm final : public OnednnWork {
     forward_arguments_ = {{DNNL_ARG_SRC, x_.memory},       {DNNL_ARG_DST, y_.memory},
                           {DNNL_ARG_MEAN, mean_.memory},   {DNNL_ARG_VARIANCE, variance_.memory},
                           {DNNL_ARG_SCALE, scale_.memory}, {DNNL_ARG_SHIFT, shift_.memory}};
-    if (work_.relu && !inference) {
+    if (fused_relu() && !inference) {
       workspace_ = Buffer(forward_.workspace_desc());
       forward_arguments_[DNNL_ARG_WORKSPACE] = workspace_.memory;
     }
   }
 
   void make_backward(const dnnl::memory::desc& vector) {
-    run_primitive(primitive_, forward_arguments_);
+    forward();
     const auto desc = backward_desc(data_, flags_, forward_);
     primitive_ = batch_normalization_backward(desc);
     implementation_ = implementation_of(desc);
@@ -118,8 +138,12 @@ class BatchNorm final : public OnednnWork {
     dx_ = Buffer(data_);
     dscale_ = Buffer(vector);
     dshift_ = Buffer(vector);
+    if (separate_relu()) {
+      g_ = Buffer(data_);
+      relu_gradient_ = OnednnReluGradient(data_, y_.memory, dy_.memory, g_.memory);
+    }
     backward_arguments_ = {{DNNL_ARG_SRC, x_.memory},
-                           {DNNL_ARG_DIFF_DST, dy_.memory},
+                           {DNNL_ARG_DIFF_DST, separate_relu() ? g_.memory : dy_.memory},
                            {DNNL_ARG_DIFF_SRC, dx_.memory},
                            {DNNL_ARG_MEAN, mean_.memory},
                            {DNNL_ARG_VARIANCE, variance_.memory},
@@ -129,7 +153,7 @@ class BatchNorm final : public OnednnWork {
 #if DNNL_VERSION_MAJOR < 3  // which does not read it but counts the arguments
     backward_arguments_[DNNL_ARG_SHIFT] = shift_.memory;
 #endif
-    if (work_.relu) backward_arguments_[DNNL_ARG_WORKSPACE] = workspace_.memory;
+    if (fused_relu()) backward_arguments_[DNNL_ARG_WORKSPACE] = workspace_.memory;
   }
 
   std::vector<double> places_of(const Buffer& buffer, const std::vector<std::int64_t>& places) {
@@ -146,8 +170,11 @@ class BatchNorm final : public OnednnWork {
   Format format_;
   dnnl::memory::desc data_;
   normalization_flags flags_{};
-  Buffer x_, y_, dy_, dx_, scale_, shift_, mean_, variance_, workspace_, dscale_, dshift_;
+  Buffer x_, y_, dy_, dx_, g_, addend_, scale_, shift_, mean_, variance_, workspace_, dscale_,
+      dshift_;
   batch_normalization_forward::primitive_desc forward_;
+  OnednnSum sum_;
+  OnednnReluGradient relu_gradient_;
   dnnl::primitive primitive_;
   Arguments forward_arguments_, backward_arguments_;
   std::string implementation_;

@@ -18,7 +18,7 @@ std::vector<Work> all_works(Family family) {
   std::vector<Work> works;
   for (const Operation operation :
        {Operation::forward, Operation::backward, Operation::inference}) {
-    const Work plain{.family = family, .operation = operation, .threads = 2};
+    const Work plain{.family = family, .operation = operation, .threads = 1};
     works.push_back(plain);
     if (family != Family::batch_norm) continue;
     works.push_back(plain);
@@ -30,12 +30,15 @@ std::vector<Work> all_works(Family family) {
 }
 
 TEST(Verify, OwnKernelsAndOnednnAgreeWithTheOracle) {
-  const Problem problem(kSize);
+  const Problem odd(kSize);
+  // oneDNN 2.6's sum is wrong where blocks of 16 channels are padded, and would be refused.
+  const Problem blocks({.n = 3, .c = 32, .h = 5, .w = 4});
   for (const Work& work : all_works(Family::batch_norm)) {
     SCOPED_TRACE(work.name());
+    const Problem& problem = work.add ? blocks : odd;
     const Measurement m = measure("", problem, work, {own_candidates, onednn_candidates}, kShort);
     EXPECT_TRUE(m.refused.empty()) << m.refused.front();
-    EXPECT_EQ(m.entries.size(), work.add ? 2U : 5U);
+    EXPECT_EQ(m.entries.size(), 5U);
     EXPECT_GT(m.copy.timing.min, 0);
     for (const Entry& entry : m.entries) EXPECT_GT(entry.timing.min, 0) << entry.candidate.name();
   }
