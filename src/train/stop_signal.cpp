@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 namespace evenkeel::train {
@@ -36,11 +37,12 @@ void install_handlers() {
   }
 }
 
-/// Takes the signals until the other end of the pipe is closed.
+/// Takes the signals until the other end of the pipe is closed. poll() is interrupted by every signal,
+/// restarting handlers or not, so that a tool that delivers signals between system calls can.
 void wait_for_signals(int descriptor, const sigset_t& signals) {
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  char nothing = 0;
-  while (::read(descriptor, &nothing, 1) < 0 && errno == EINTR) {
+  pollfd end{descriptor, POLLIN, 0};
+  while (::poll(&end, 1, -1) < 0 && errno == EINTR) {
   }
 }
 
