@@ -208,10 +208,10 @@ struct Trainer::Impl {
 };
 
 TrainResult Trainer::Impl::run() {
+  const StopSignal signals;  // first: from when there is a folder, an interruption leaves a run in it
   open_folder();
   if (settings.resume) restore();
   log = std::make_unique<RunLog>(*folder);
-  const StopSignal signals;
   announce();
   started = Clock::now();
   first_step = progress.step;
