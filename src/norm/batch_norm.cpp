@@ -1,8 +1,4 @@
 // The operators: check, cut, and spread units of work over threads.
-#include <evenkeel/core/error.h>
-#include <evenkeel/core/parallel.h>
-#include <evenkeel/norm/batch_norm.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,78 +6,13 @@
 #include "norm/checks.h"
 #include "norm/implementation.h"
 #include "norm/statistics.h"
+#include "norm/units.h"
 #include "norm/workspace.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/norm/batch_norm.h>
 
 namespace evenkeel::norm {
 namespace {
-
-/// Elements of a slab.
-std::int64_t slab_cost(const Cut& cut) { return cut.rows * cut.s * cut.slab_end(0); }
-
-/// Whether whole slabs of channels, one after another, take both passes: channels first, with enough of
-/// them to keep every thread busy. Channels last a slab's rows lie far apart, and whole rows are faster
-/// even where a slab would stay in the cache.
-bool slab_by_slab(const Cut& cut) { return !cut.last && cut.slabs() >= max_threads(); }
-
-/// What is fetched while a slab is worked on: the next one, where it fits the cache beside this one
-/// and the tensors do not fit as a whole.
-std::int64_t slab_ahead(const Cut& cut, std::int64_t tensors) {
-  const std::int64_t bytes = slab_cost(cut) * tensors * static_cast<std::int64_t>(sizeof(float));
-  const bool pays = bytes * cut.slabs() > second_level_cache() && 2 * bytes <= second_level_cache();
-  return pays ? cut.slab * cut.s : 0;
-}
-
-/// f(c0, c1) over all slabs.
-template <class F>
-void for_each_slab(const Cut& cut, bool stream, F&& f) {
-  parallel_passes(cut.slabs(), slab_cost(cut), stream,
-                  [&](std::int64_t i) { f(cut.slab_begin(i), cut.slab_end(i)); });
-}
-
-/// f(c0, c1, group) over everything: channels last in the order of memory, else slab after slab.
-template <class F>
-void for_each_group(const Cut& cut, F&& f) {
-  if (cut.last) {
-    const std::int64_t cost = cut.rows * cut.channels / std::max<std::int64_t>(cut.groups, 1);
-    parallel_for(cut.groups, cost, [&](std::int64_t group) { f(0, cut.channels, group); });
-    return;
-  }
-  parallel_for(cut.slabs() * cut.groups, slab_cost(cut) / std::max<std::int64_t>(cut.groups, 1),
-               [&](std::int64_t i) {
-                 const std::int64_t slab = i / cut.groups;
-                 f(cut.slab_begin(slab), cut.slab_end(slab), i % cut.groups);
-               });
-}
-
-/// The way through memory of a pass that has everything it needs.
-enum class Order : std::uint8_t {
-  forward,
-  backward,  ///< what the pass before this one read last may still be in a cache
-};
-
-/// f(c0, c1, row0, row1) over everything in the order of memory. Results are elementwise, so neither
-/// the cut nor the order shows in them.
-template <class F>
-void for_each_row_range(const Cut& cut, Order order, bool stream, F&& f) {
-  constexpr std::int64_t kRangeValues = 16 * 1024;
-  const std::int64_t slabs = cut.last ? 1 : cut.slabs();
-  const std::int64_t units = slabs * cut.rows;
-  const std::int64_t cost = cut.last ? cut.channels : cut.slab * cut.s;
-  const std::int64_t wanted = std::max<std::int64_t>(4, kRangeValues / std::max<std::int64_t>(cost, 1));
-  const std::int64_t ranges = (units + wanted - 1) / wanted;
-  parallel_passes(ranges, cost * wanted, stream, [&](std::int64_t i) {
-    const std::int64_t begin = (order == Order::forward ? i : ranges - 1 - i) * wanted;
-    const std::int64_t end = std::min(units, begin + wanted);
-    if (cut.last) {
-      f(0, cut.channels, begin, end);
-      return;
-    }
-    for (std::int64_t unit = begin; unit < end; ++unit) {
-      const std::int64_t slab = unit % slabs;
-      f(cut.slab_begin(slab), cut.slab_end(slab), unit / slabs, unit / slabs + 1);
-    }
-  });
-}
 
 /// The partial sums of the groups, merged in their order.
 ShiftedSums merge_groups(const Cut& cut, const Scratch& scratch, std::int64_t c) {
@@ -121,13 +52,15 @@ void prepare(const BatchNormState& state, const Affine& affine, std::int64_t c0,
     const double scale = inv_std * (affine.gamma.empty() ? 1.0 : affine.gamma[c]);
     const double shift = affine.beta.empty() ? 0.0 : affine.beta[c];
     q.hi[i] = static_cast<float>(mean);
-    q.lo[i] = std::isfinite(q.hi[i]) ? static_cast<float>(mean - static_cast<double>(q.hi[i])) : 0.F;
+    q.lo[i] =
+        std::isfinite(q.hi[i]) ? static_cast<float>(mean - static_cast<double>(q.hi[i])) : 0.F;
     q.scale[i] = static_cast<float>(scale);
     q.shift[i] = static_cast<float>(shift);
     const bool finite = std::isfinite(mean) && std::isfinite(inv_std);
     const bool extreme = extreme_statistics(mean, state.var[i], inv_std);
-    const bool wide = extreme || (finite && (leaves_f32_range(scale, 0x1p-100, 0x1p100) ||
-                                             std::abs(shift) > 0x1p120));
+    const bool wide =
+        extreme ||
+        (finite && (leaves_f32_range(scale, 0x1p-100, 0x1p100) || std::abs(shift) > 0x1p120));
     q.wide[i] = wide ? 1 : 0;
     q.extreme[i] = extreme ? 1 : 0;
   }
@@ -280,9 +213,10 @@ void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& a
                          scratch.coefficients,
                          masks ? state.mask.data() : nullptr,
                          {output_streams(x, cut, epilogue, y), 0}};
-  for_each_row_range(cut, Order::backward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
-    run.normalize(job, cut, c0, c1, r0, r1);
-  });
+  for_each_row_range(cut, Order::backward, job.passage.stream,
+                     [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+                       run.normalize(job, cut, c0, c1, r0, r1);
+                     });
 }
 
 void reduce_gradients(const ConstChannelView& x, const ConstChannelView& dy,
@@ -310,7 +244,8 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
   check_gradient(x, dy, affine, state, epilogue);
   check_outputs(x, dy, dx, dadd);
   if (!(count >= 0) || !std::isfinite(count)) {
-    fail<UsageError>("[batch_norm] expected a count of 0 or more values per channel, got {}", count);
+    fail<UsageError>("[batch_norm] expected a count of 0 or more values per channel, got {}",
+                     count);
   }
   if (count > 0) {
     check_channels(x, sums.g, "sums.g");
@@ -326,9 +261,10 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
   job.dadd = &dadd;
   job.constant_statistics = count <= 0;
   job.passage.stream = gradients_stream(x, cut, dy, dx, dadd);
-  for_each_row_range(cut, Order::backward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
-    run.propagate(job, cut, c0, c1, r0, r1);
-  });
+  for_each_row_range(cut, Order::backward, job.passage.stream,
+                     [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+                       run.propagate(job, cut, c0, c1, r0, r1);
+                     });
 }
 
 // ---- Whole ----
@@ -363,8 +299,14 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
     const bool masks = epilogue.activation != Activation::none;
     const Passage passage{output_streams(x, cut, epilogue, y), slab_ahead(cut, 1)};
     const CollectJob sums{x, scratch.centre, passage.ahead};
-    const NormalizeJob job{x,        y,       state, affine, epilogue, scratch.coefficients,
-                           masks ? state.mask.data() : nullptr, passage};
+    const NormalizeJob job{x,
+                           y,
+                           state,
+                           affine,
+                           epilogue,
+                           scratch.coefficients,
+                           masks ? state.mask.data() : nullptr,
+                           passage};
     for_each_slab(cut, job.passage.stream, [&](std::int64_t c0, std::int64_t c1) {
       run.find_centres(sums, cut, c0, c1);
       for (std::int64_t group = 0; group < cut.groups; ++group) {
@@ -414,9 +356,10 @@ void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
                          scratch.coefficients,
                          masks ? state->mask.data() : nullptr,
                          {output_streams(x, cut, epilogue, y), 0}};
-  for_each_row_range(cut, Order::forward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
-    run.normalize(job, cut, c0, c1, r0, r1);
-  });
+  for_each_row_range(cut, Order::forward, job.passage.stream,
+                     [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+                       run.normalize(job, cut, c0, c1, r0, r1);
+                     });
 }
 
 namespace {
@@ -458,7 +401,8 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
     });
     sum_groups(cut, scratch, sums, 0, x.c);
     prepare_gradient(sums, state, count, 0, x.c, scratch);
-    for_each_row_range(cut, Order::backward, job.passage.stream, [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
+    for_each_row_range(cut, Order::backward, job.passage.stream,
+                       [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
                          run.propagate(job, cut, c0, c1, r0, r1);
                        });
   }

@@ -1,37 +1,36 @@
 // How a tensor is cut into blocks: by its shape alone, never by the number of threads.
 #pragma once
 
-#include <evenkeel/norm/views.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 
 #include "norm/patch.h"
+#include <evenkeel/norm/views.h>
 
 namespace evenkeel::norm {
 
-/// A rectangle of one channel's values: rows [row0, row1) and, channels first, positions [s0, s1) of
-/// each row. Channels last has one value per row and channel.
+/// A rectangle of one channel's values: rows [row0, row1) and, channels first, positions [s0, s1)
+/// of each row. Channels last has one value per row and channel.
 struct Block {
   std::int64_t row0, row1, s0, s1;
   std::int64_t count() const { return (row1 - row0) * (s1 - s0); }
 };
 
-/// Each channel's values form `blocks` blocks, small enough for the first-level cache, whose sums are
-/// f32; blocks form `groups` groups, the unit of parallel work, whose sums are double.
+/// Each channel's values form `blocks` blocks, small enough for the first-level cache, whose sums
+/// are f32; blocks form `groups` groups, the unit of parallel work, whose sums are double.
 struct Cut {
   static constexpr std::int64_t kBlockValues = 1024;  // 4 KiB of one channel (channels first)
   static constexpr std::int64_t kBlockRows = 64;      // of a slab of channels (channels last)
-  static constexpr std::int64_t kSlab = 64;           // channels handled together, at most: 256 bytes a row
+  static constexpr std::int64_t kSlab = 64;  // channels handled together, at most: 256 bytes a row
   static constexpr std::int64_t kMaxGroups = 64;
 
-  bool last;                        // channels last, or S = 1
-  std::int64_t rows, channels, s;   // s = 1 where last
-  std::int64_t pieces;              // blocks per row, channels first
-  std::int64_t piece;               // positions per piece: a multiple of 64, so that masks stay aligned
+  bool last;                       // channels last, or S = 1
+  std::int64_t rows, channels, s;  // s = 1 where last
+  std::int64_t pieces;             // blocks per row, channels first
+  std::int64_t piece;  // positions per piece: a multiple of 64, so that masks stay aligned
   std::int64_t rows_per_block;
-  std::int64_t slab;                // channels handled together: neighbours of small maps
+  std::int64_t slab;  // channels handled together: neighbours, of small maps
   std::int64_t blocks, blocks_per_group, groups;
 
   /// `whole` puts each channel into a single block.
@@ -45,21 +44,21 @@ struct Cut {
     rows_per_block = whole  ? std::max<std::int64_t>(rows, 1)
                      : last ? kBlockRows
                             : std::max<std::int64_t>(1, kBlockValues / piece);
-    slab = last ? kSlab : std::clamp<std::int64_t>(kBlockValues / piece, 1, kSlab);
+    slab = std::clamp<std::int64_t>(kBlockValues / piece, 1, kSlab);
     blocks = (rows + rows_per_block - 1) / rows_per_block * pieces;
     blocks_per_group = std::max<std::int64_t>(1, (blocks + kMaxGroups - 1) / kMaxGroups);
     groups = (blocks + blocks_per_group - 1) / blocks_per_group;
   }
 
-  /// So few values per channel that gradients are small differences of large numbers (with two values
-  /// dx is almost 0): all sums are then taken in double.
+  /// So few values per channel that gradients are small differences of large numbers (with two
+  /// values dx is almost 0): all sums are then taken in double.
   static constexpr std::int64_t kFewValues = 8;
   bool few() const { return rows * s <= kFewValues; }
   /// A single block is measured from its own mean: two passes over it cost little.
   bool one_block() const { return blocks <= 1; }
 
-  /// Whether the values of a row or, channels last, of a position make whole cache lines, or enough of
-  /// them that its ends do not count: only whole lines can bypass the cache.
+  /// Whether the values of a row or, channels last, of a position make whole cache lines, or enough
+  /// of them that its ends do not count: only whole lines can bypass the cache.
   bool rows_fill_lines() const {
     constexpr std::int64_t kLine = 16;
     constexpr std::int64_t kLong = 128;
@@ -82,9 +81,7 @@ struct Cut {
 
   /// Bytes of activation mask per row: per (n, c) channels first, per row of C channels last.
   std::int64_t mask_row_bytes() const { return ((last ? channels : s) + 7) / 8; }
-  std::int64_t mask_bytes() const {
-    return (last ? rows : rows * channels) * mask_row_bytes();
-  }
+  std::int64_t mask_bytes() const { return (last ? rows : rows * channels) * mask_row_bytes(); }
   /// Offset of the first element of (row, channel).
   std::int64_t offset(std::int64_t row, std::int64_t c) const {
     return last ? row * channels + c : (row * channels + c) * s;
@@ -102,9 +99,9 @@ struct Cut {
   }
 };
 
-/// Σ(x−pivot) and Σ(x−pivot)² in double, merged without dividing, so that values with few digits keep
-/// exact sums. The pivot is the mean of the first block merged; it lies within √blocks·σ of the mean,
-/// which bounds what the last subtraction can lose.
+/// Σ(x−pivot) and Σ(x−pivot)² in double, merged without dividing, so that values with few digits
+/// keep exact sums. The pivot is what the first block merged was measured from; it lies within
+/// √blocks·σ of the mean, which bounds what the last subtraction can lose.
 struct ShiftedSums {
   double count = 0, pivot = 0, first = 0, second = 0;
 

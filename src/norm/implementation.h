@@ -1,20 +1,19 @@
-// The table of implementations: what each must provide, in units of work that the driver spreads over
-// threads.
+// The table of implementations: what each must provide, in units of work that the driver spreads
+// over threads.
 #pragma once
-
-#include <evenkeel/norm/batch_norm.h>
 
 #include <cmath>
 #include <span>
 
 #include "norm/cut.h"
 #include "norm/passage.h"
+#include <evenkeel/norm/batch_norm.h>
 
 namespace evenkeel::norm {
 
 /// Per-channel numbers of the normalizing pass, prepared once per call. f32 kernels compute
-/// ((x − hi) − lo)·scale + shift, rounded once each; channels marked wide leave the range in which that
-/// is exact enough and are computed in double from mean and inv_std.
+/// ((x − hi) − lo)·scale + shift, rounded once each; channels marked wide leave the range in which
+/// that is exact enough and are computed in double from mean and inv_std.
 struct Coefficients {
   std::span<float> hi, lo, scale, shift;
   std::span<std::uint8_t> wide;
@@ -69,8 +68,8 @@ struct CollectJob {
   std::int64_t ahead = 0;   ///< as in Passage
 };
 
-/// One row of the table. Ranges are [channel begin, channel end), of any number of slabs, and groups
-/// or rows of the Cut; the results of a group go to out[c].
+/// One row of the table. Ranges are [channel begin, channel end), of any number of slabs, and
+/// groups or rows of the Cut; the results of a group go to out[c].
 struct Implementation {
   const char* name;
   bool whole_channels;  ///< wants a Cut with one block per channel
