@@ -220,8 +220,8 @@ void normalize_rows(const NormalizeJob& job, const Cut& cut, std::int64_t c0, st
   std::int64_t r = row0;
   for (; r + kRowQuad <= row1; r += kRowQuad) {
     normalize_channels<kRowQuad, kActivation, kAdd>(job.coefficients,
-                                                       normalize_at(job, cut, r, c0, stream), slope,
-                                                       c0, c1 - c0, cut.channels, mask_stride);
+                                                    normalize_at(job, cut, r, c0, stream), slope,
+                                                    c0, c1 - c0, cut.channels, mask_stride);
   }
   for (; r < row1; ++r) {
     normalize_channels<1, kActivation, kAdd>(job.coefficients,
@@ -230,34 +230,46 @@ void normalize_rows(const NormalizeJob& job, const Cut& cut, std::int64_t c0, st
   }
 }
 
+/// Channels last: rows(c0, c1, row0, row1) for everything; where channels are wide, row by row,
+/// with compute(row, c) before the row may be overwritten (y may be x, dx may be dy) and put(row,
+/// value) behind it.
+template <class Value, class Rows, class Compute, class Put>
+void for_each_wide_row(const Coefficients& q, std::int64_t c0, std::int64_t c1, std::int64_t row0,
+                       std::int64_t row1, Rows&& rows, Compute&& compute, Put&& put) {
+  if (!any_wide_in(q, c0, c1)) {
+    rows(c0, c1, row0, row1);
+    return;
+  }
+  for (std::int64_t begin = c0; begin < c1; begin += Cut::kSlab) {
+    const std::int64_t end = std::min(c1, begin + Cut::kSlab);
+    if (!any_wide_in(q, begin, end)) {
+      rows(begin, end, row0, row1);
+      continue;
+    }
+    Value wide[Cut::kSlab];
+    for (std::int64_t r = row0; r < row1; ++r) {
+      std::size_t count = 0;
+      for (std::int64_t c = begin; c < end; ++c) {
+        if (q.wide[static_cast<std::size_t>(c)] != 0) wide[count++] = compute(r, c);
+      }
+      rows(begin, end, r, r + 1);
+      for (std::size_t w = 0; w < count; ++w) put(r, wide[w]);
+    }
+  }
+}
+
 template <Activation kActivation, bool kAdd>
 void normalize_last(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1) {
-  const Coefficients& q = job.coefficients;
-  if (!any_wide_in(q, c0, c1)) {
-    normalize_rows<kActivation, kAdd>(job, cut, c0, c1, row0, row1);
-    return;
-  }
-  if (c1 - c0 > Cut::kSlab) {
-    for (std::int64_t c = c0; c < c1; c += Cut::kSlab) {
-      normalize_last<kActivation, kAdd>(job, cut, c, std::min(c1, c + Cut::kSlab), row0, row1);
-    }
-    return;
-  }
-  // Wide channels are computed before the row is overwritten (y may be x) and put in afterwards.
-  WideValue wide[Cut::kSlab];
-  for (std::int64_t r = row0; r < row1; ++r) {
-    std::size_t count = 0;
-    for (std::int64_t c = c0; c < c1; ++c) {
-      if (q.wide[static_cast<std::size_t>(c)] != 0) {
-        wide[count++] = wide_value(job, c, cut.offset(r, c));
-      }
-    }
-    normalize_rows<kActivation, kAdd>(job, cut, c0, c1, r, r + 1);
-    for (std::size_t w = 0; w < count; ++w) {
-      put_wide(job, wide[w], cut.offset(r, wide[w].channel), cut.mask_row(r, 0), wide[w].channel);
-    }
-  }
+  for_each_wide_row<WideValue>(
+      job.coefficients, c0, c1, row0, row1,
+      [&](std::int64_t begin, std::int64_t end, std::int64_t r0, std::int64_t r1) {
+        normalize_rows<kActivation, kAdd>(job, cut, begin, end, r0, r1);
+      },
+      [&](std::int64_t r, std::int64_t c) { return wide_value(job, c, cut.offset(r, c)); },
+      [&](std::int64_t r, const WideValue& value) {
+        put_wide(job, value, cut.offset(r, value.channel), cut.mask_row(r, 0), value.channel);
+      });
 }
 
 template <Activation kActivation, bool kAdd>

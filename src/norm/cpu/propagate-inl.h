@@ -171,8 +171,8 @@ void propagate_rows(const GradientJob& job, const Cut& cut, std::int64_t c0, std
   const std::int64_t mask_stride = cut.mask_row_bytes();
   std::int64_t r = row0;
   for (; r + kRowQuad <= row1; r += kRowQuad) {
-    propagate_channels<kRowQuad, kActivation, kConstant>(
-        job, gradient_at(job, cut, r, c0, stream), c0, c1 - c0, cut.channels, mask_stride);
+    propagate_channels<kRowQuad, kActivation, kConstant>(job, gradient_at(job, cut, r, c0, stream),
+                                                         c0, c1 - c0, cut.channels, mask_stride);
   }
   for (; r < row1; ++r) {
     propagate_channels<1, kActivation, kConstant>(job, gradient_at(job, cut, r, c0, stream), c0,
@@ -183,31 +183,17 @@ void propagate_rows(const GradientJob& job, const Cut& cut, std::int64_t c0, std
 template <Activation kActivation, bool kConstant>
 void propagate_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1) {
-  const Coefficients& q = job.coefficients;
-  if (!any_wide_in(q, c0, c1)) {
-    propagate_rows<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
-    return;
-  }
-  if (c1 - c0 > Cut::kSlab) {
-    for (std::int64_t c = c0; c < c1; c += Cut::kSlab) {
-      propagate_last<kActivation, kConstant>(job, cut, c, std::min(c1, c + Cut::kSlab), row0, row1);
-    }
-    return;
-  }
-  // Wide channels are computed before the row is overwritten (dx may be dy) and put in afterwards.
-  WideGradient wide[Cut::kSlab];
-  for (std::int64_t r = row0; r < row1; ++r) {
-    std::size_t count = 0;
-    for (std::int64_t c = c0; c < c1; ++c) {
-      if (q.wide[static_cast<std::size_t>(c)] != 0) {
-        wide[count++] = wide_gradient(job, c, cut.offset(r, c), cut.mask_row(r, 0), c);
-      }
-    }
-    propagate_rows<kActivation, kConstant>(job, cut, c0, c1, r, r + 1);
-    for (std::size_t w = 0; w < count; ++w) {
-      put_wide(job, wide[w], cut.offset(r, wide[w].channel));
-    }
-  }
+  for_each_wide_row<WideGradient>(
+      job.coefficients, c0, c1, row0, row1,
+      [&](std::int64_t begin, std::int64_t end, std::int64_t r0, std::int64_t r1) {
+        propagate_rows<kActivation, kConstant>(job, cut, begin, end, r0, r1);
+      },
+      [&](std::int64_t r, std::int64_t c) {
+        return wide_gradient(job, c, cut.offset(r, c), cut.mask_row(r, 0), c);
+      },
+      [&](std::int64_t r, const WideGradient& value) {
+        put_wide(job, value, cut.offset(r, value.channel));
+      });
 }
 
 template <Activation kActivation, bool kConstant>
