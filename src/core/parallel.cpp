@@ -44,13 +44,14 @@ bool in_parallel() { return detail::inside_parallel(); }
 
 namespace detail {
 
-void run_parallel(std::int64_t count, std::int64_t cost, void* context, RangeFunction function) {
+void run_parallel(std::int64_t count, std::int64_t cost, Order order, void* context,
+                  RangeFunction function) {
   if (count <= 0) return;
   const std::int64_t total = count * std::max<std::int64_t>(cost, 1);
   const auto useful = std::min(count, std::max<std::int64_t>(1, total / kElementsPerThread));
   const int threads = static_cast<int>(std::min<std::int64_t>(max_threads(), useful));
   if (threads > 1 && !in_parallel() &&
-      ThreadPool::instance().run(count, threads, context, function)) {
+      ThreadPool::instance().run(count, threads, order, context, function)) {
     return;
   }
   run_serially(count, context, function);

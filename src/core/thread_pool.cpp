@@ -84,12 +84,34 @@ ThreadPool& ThreadPool::instance() {
   return *pool;
 }
 
-bool ThreadPool::run(std::int64_t count, int threads, void* context, RangeFunction function) {
+ThreadPool::Job::Job(std::int64_t count, std::size_t threads, Order way, void* with,
+                     RangeFunction call)
+    : stretches(std::min(threads, kMaxStretches)),
+      chunk(std::max<std::int64_t>(
+          1, count / (static_cast<std::int64_t>(threads) * kChunksPerThread))),
+      order(way),
+      context(with),
+      function(call) {
+  const auto parts = static_cast<std::int64_t>(stretches);
+  for (std::int64_t i = 0; i < parts; ++i) {
+    Stretch& own = stretch[static_cast<std::size_t>(i)];
+    own.taken.store(0, std::memory_order_relaxed);
+    own.begin = count / parts * i + std::min(i, count % parts);
+    own.end = count / parts * (i + 1) + std::min(i + 1, count % parts);
+  }
+}
+
+void ThreadPool::Job::stop() {
+  for (std::size_t i = 0; i < stretches; ++i) stretch[i].taken.store(stretch[i].end - stretch[i].begin);
+}
+
+bool ThreadPool::run(std::int64_t count, int threads, Order order, void* context,
+                     RangeFunction function) {
   const std::unique_lock lock(busy_, std::try_to_lock);
   if (!lock.owns_lock()) return false;
   const auto wanted = static_cast<std::size_t>(threads - 1);
   add_helpers(wanted);
-  Job job{count, std::max<std::int64_t>(1, count / (threads * kChunksPerThread)), context, function, {}, {}, {}};
+  Job job(count, wanted + 1, order, context, function);
   job_.store(&job);
   const std::size_t called = std::min(wanted, helpers_.size());
   for (std::size_t i = 0; i < called; ++i) {
@@ -98,7 +120,7 @@ bool ThreadPool::run(std::int64_t count, int threads, void* context, RangeFuncti
   }
   {
     const InsideParallel inside;
-    work(job);
+    work(job, 0);
   }
   // From here on nobody new sees the job; those who do are at their last chunk.
   job_.store(nullptr);
@@ -114,6 +136,7 @@ void ThreadPool::add_helpers(std::size_t wanted) {
     const std::size_t before = helpers_.size();
     try {
       helpers_.push_back(std::make_unique<Helper>());
+      helpers_.back()->number = helpers_.size();
       Helper& self = *helpers_.back();
       std::thread([this, &self] { help(self); }).detach();
     } catch (const std::exception&) {  // no more threads or memory to be had: fewer do the work
@@ -130,21 +153,30 @@ void ThreadPool::help(Helper& self) {
   for (;;) {
     seen = wait_for_change(self.calls, seen);
     inside_.fetch_add(1);
-    if (Job* job = job_.load()) work(*job);
+    if (Job* job = job_.load()) work(*job, self.number);
     inside_.fetch_sub(1);
   }
 }
 
-void ThreadPool::work(Job& job) {
-  for (;;) {
-    const std::int64_t begin = job.next.fetch_add(job.chunk);
-    if (begin >= job.count) return;
-    try {
-      job.function(job.context, begin, std::min(job.count, begin + job.chunk));
-    } catch (...) {
-      if (!job.failed.exchange(true)) job.error = std::current_exception();
-      job.next.store(job.count);
-      return;
+void ThreadPool::work(Job& job, std::size_t number) {
+  for (std::size_t i = 0; i < job.stretches; ++i) {
+    Stretch& stretch = job.stretch[(number + i) % job.stretches];
+    for (;;) {
+      const std::int64_t size = stretch.end - stretch.begin;
+      const std::int64_t from = stretch.taken.fetch_add(job.chunk);
+      if (from >= size) break;
+      const std::int64_t to = std::min(size, from + job.chunk);
+      try {
+        if (job.order == Order::forward) {
+          job.function(job.context, stretch.begin + from, stretch.begin + to);
+        } else {
+          job.function(job.context, stretch.end - to, stretch.end - from);
+        }
+      } catch (...) {
+        if (!job.failed.exchange(true)) job.error = std::current_exception();
+        job.stop();
+        return;
+      }
     }
   }
 }

@@ -38,15 +38,19 @@ void flush_streams();
 /// parallel_for() for passes that may bypass the cache: each thread flushes once in a while, which
 /// is too slow for every unit of work.
 template <class F>
-void parallel_passes(std::int64_t count, std::int64_t cost, bool stream, F&& f) {
+void parallel_passes(std::int64_t count, std::int64_t cost, bool stream, F&& f,
+                     Order order = Order::forward) {
   constexpr std::int64_t kValuesBetween = 64 * 1024;
   const std::int64_t batch =
       stream ? std::max<std::int64_t>(1, kValuesBetween / std::max<std::int64_t>(cost, 1)) : 1;
-  parallel_for((count + batch - 1) / batch, cost * batch, [&](std::int64_t i) {
-    const std::int64_t end = std::min(count, (i + 1) * batch);
-    for (std::int64_t k = i * batch; k < end; ++k) f(k);
-    if (stream) flush_streams();
-  });
+  parallel_for(
+      (count + batch - 1) / batch, cost * batch,
+      [&](std::int64_t i) {
+        const std::int64_t end = std::min(count, (i + 1) * batch);
+        for (std::int64_t k = i * batch; k < end; ++k) f(k);
+        if (stream) flush_streams();
+      },
+      order);
 }
 
 }  // namespace evenkeel::norm

@@ -49,12 +49,6 @@ void for_each_group(const Cut& cut, F&& f) {
                });
 }
 
-/// The way through memory of a pass that has everything it needs.
-enum class Order : std::uint8_t {
-  forward,
-  backward,  ///< what the pass before this one read last may still be in a cache
-};
-
 /// f(c0, c1, row0, row1) over everything in the order of memory. Results are elementwise, so
 /// neither the cut nor the order shows in them.
 template <class F>
@@ -66,18 +60,21 @@ void for_each_row_range(const Cut& cut, Order order, bool stream, F&& f) {
   const std::int64_t wanted =
       std::max<std::int64_t>(4, kRangeValues / std::max<std::int64_t>(cost, 1));
   const std::int64_t ranges = (units + wanted - 1) / wanted;
-  parallel_passes(ranges, cost * wanted, stream, [&](std::int64_t i) {
-    const std::int64_t begin = (order == Order::forward ? i : ranges - 1 - i) * wanted;
-    const std::int64_t end = std::min(units, begin + wanted);
-    if (cut.last) {
-      f(0, cut.channels, begin, end);
-      return;
-    }
-    for (std::int64_t unit = begin; unit < end; ++unit) {
-      const std::int64_t slab = unit % slabs;
-      f(cut.slab_begin(slab), cut.slab_end(slab), unit / slabs, unit / slabs + 1);
-    }
-  });
+  parallel_passes(
+      ranges, cost * wanted, stream,
+      [&](std::int64_t i) {
+        const std::int64_t begin = i * wanted;
+        const std::int64_t end = std::min(units, begin + wanted);
+        if (cut.last) {
+          f(0, cut.channels, begin, end);
+          return;
+        }
+        for (std::int64_t unit = begin; unit < end; ++unit) {
+          const std::int64_t slab = unit % slabs;
+          f(cut.slab_begin(slab), cut.slab_end(slab), unit / slabs, unit / slabs + 1);
+        }
+      },
+      order);
 }
 
 }  // namespace evenkeel::norm
