@@ -32,6 +32,7 @@ struct Cut {
   std::int64_t rows_per_block;
   std::int64_t slab;  // channels handled together: neighbours, of small maps
   std::int64_t blocks, blocks_per_group, groups;
+  bool own_mean;  // a single block is measured from its own mean: two passes over it cost little
 
   /// `whole` puts each channel into a single block.
   explicit Cut(const ConstChannelView& x, bool whole = false)
@@ -48,14 +49,13 @@ struct Cut {
     blocks = (rows + rows_per_block - 1) / rows_per_block * pieces;
     blocks_per_group = std::max<std::int64_t>(1, (blocks + kMaxGroups - 1) / kMaxGroups);
     groups = (blocks + blocks_per_group - 1) / blocks_per_group;
+    own_mean = blocks <= 1;
   }
 
   /// So few values per channel that gradients are small differences of large numbers (with two
   /// values dx is almost 0): all sums are then taken in double.
   static constexpr std::int64_t kFewValues = 8;
   bool few() const { return rows * s <= kFewValues; }
-  /// A single block is measured from its own mean: two passes over it cost little.
-  bool one_block() const { return blocks <= 1; }
 
   /// Whether the values of a row or, channels last, of a position make whole cache lines, or enough
   /// of them that its ends do not count: only whole lines can bypass the cache.

@@ -18,6 +18,12 @@ struct Backward {
   bool wants_affine() const { return !dgamma.empty() || !dbeta.empty(); }
   std::size_t parameters() const { return static_cast<std::size_t>(cut.sample_channels()); }
   RowSums& sums_of(std::int64_t row) const { return scratch.sums[static_cast<std::size_t>(row)]; }
+  /// Of a unit's rows.
+  RowSums* cleared_sums(std::int64_t unit) const {
+    RowSums* sums = &sums_of(cut.first_row(unit));
+    std::fill(sums, sums + cut.groups_of(unit).size(), RowSums{});
+    return sums;
+  }
   void propagate(std::int64_t unit, const RowSums* sums) const {
     for_each_slice(cut, [&](std::int64_t slice) { run.propagate(job, cut, unit, slice, sums); });
   }
@@ -169,7 +175,18 @@ void merge_channels(const Backward& b, std::int64_t unit, RowSums* rows) {
 
 void backward_channels(Backward& b) {
   const RowCut& cut = b.cut;
-  if (unit_by_unit(cut.units(), cut.slices)) {
+  if (shares_units(cut, 2)) {
+    const std::int64_t cost = unit_cost(cut) / cut.slices;
+    for (std::int64_t unit = 0; unit < cut.units(); ++unit) {
+      parallel_for(cut.slices, cost, [&](std::int64_t slice) { reduce_slice(b, unit, slice); });
+      RowSums* rows = b.cleared_sums(unit);
+      merge_channels(b, unit, rows);
+      parallel_passes(
+          cut.slices, cost, b.job.passage.stream,
+          [&](std::int64_t slice) { b.run.propagate(b.job, cut, unit, slice, rows); },
+          Order::backward);
+    }
+  } else if (unit_by_unit(cut.units(), cut.slices)) {
     parallel_passes(cut.units(), unit_cost(cut), b.job.passage.stream, [&](std::int64_t unit) {
       for (std::int64_t slice = 0; slice < cut.slices; ++slice) reduce_slice(b, unit, slice);
       if (cut.slab_groups == 1) {
@@ -186,9 +203,7 @@ void backward_channels(Backward& b) {
     parallel_for(cut.units() * cut.slices, unit_cost(cut) / cut.slices,
                  [&](std::int64_t i) { reduce_slice(b, i / cut.slices, i % cut.slices); });
     for (std::int64_t unit = 0; unit < cut.units(); ++unit) {
-      RowSums* rows = &b.sums_of(cut.first_row(unit));
-      std::fill(rows, rows + cut.groups_of(unit).size(), RowSums{});
-      merge_channels(b, unit, rows);
+      merge_channels(b, unit, b.cleared_sums(unit));
     }
     b.propagate_everything();
   }

@@ -22,20 +22,18 @@ struct Range {
 };
 
 /// Forward, and dx: the unit of work is one row or, channels last, a slab of neighbouring groups of
-/// one sample, so that a run fills cache lines. Its statistics are taken in `parts`, whose sums are
+/// one sample, all of them where they are not too many: it is gone through in the order of memory. Its
+/// statistics are taken in `parts`, whose sums are
 /// merged in double in their order; a part is made of blocks, whose sums are f32. What is
 /// elementwise is done in `slices`. Several parts and slices exist in large units only.
 struct RowCut {
   static constexpr std::int64_t kBlockValues = 1024;  // 4 KiB of a row
-  static constexpr std::int64_t kColumnRows = 64;     // positions of a block of narrow groups
+  static constexpr std::int64_t kColumnRows = 64;     // positions of a block, channels last
   static constexpr std::int64_t kPartValues = 16 * 1024;
+  static constexpr std::int64_t kColumnPartValues = 64 * 1024;  // of a slab
   static constexpr std::int64_t kMaxParts = 64;
-  // Channels side by side, channels last: as many as keep a unit in the second-level cache, but
-  // enough for 256 bytes a position, which the memory needs.
-  static constexpr std::int64_t kSlab = 256;
-  static constexpr std::int64_t kNarrow = 64;
-  static constexpr std::int64_t kUnitValues = 128 * 1024;
-  static constexpr std::int64_t kLine = 16;  // values of a cache line
+  // Channels side by side, channels last: their numbers stay in the first-level cache.
+  static constexpr std::int64_t kSlab = 512;
   static constexpr std::int64_t kShortValues = 256;
   static constexpr std::int64_t kFewValues = 8;  // as Cut::kFewValues
   // Gradients of γ and β per element: rows are taken in bundles, whose contributions are added up
@@ -55,18 +53,14 @@ struct RowCut {
   explicit RowCut(const ConstRowView& x, bool whole = false)
       : kind(kind_of(x)), n(x.n), groups(x.groups), channels(x.channels), s(x.s) {
     const bool last = kind == RowKind::channel_last;
-    const std::int64_t fitting =
-        std::clamp(kUnitValues / std::max<std::int64_t>(s, 1), kNarrow, kSlab);
-    slab_groups = last ? std::clamp<std::int64_t>(fitting / std::max<std::int64_t>(channels, 1), 1,
-                                                  std::max<std::int64_t>(groups, 1))
-                       : 1;
-    if (slab_groups < groups && slab_groups >= kLine) slab_groups -= slab_groups % kLine;
-    slabs = (groups + slab_groups - 1) / slab_groups;
-    const std::int64_t width = last ? slab_groups * channels : 1;  // values per position
+    const std::int64_t fitting = std::max<std::int64_t>(1, kSlab / std::max<std::int64_t>(channels, 1));
+    slabs = last ? (groups + fitting - 1) / fitting : groups;
+    slab_groups = last && slabs > 0 ? (groups + slabs - 1) / slabs : 1;
+    const std::int64_t width = std::max<std::int64_t>(1, last ? slab_groups * channels : 1);
     if (contiguous()) {
       cut(channels * s, kPartValues, kBlockValues, whole, part_extent, parts);
     } else {
-      cut(s, kPartValues / width, rows_per_block(), whole, part_extent, parts);
+      cut(s, kColumnPartValues / width, kColumnRows, whole, part_extent, parts);
     }
     switch (kind) {
       case RowKind::element:
@@ -77,7 +71,7 @@ struct RowCut {
         cut(channels, kPartValues / std::max<std::int64_t>(s, 1), 1, whole, slice_extent, slices);
         break;
       case RowKind::channel_last:
-        cut(s, kPartValues / width, kColumnRows, whole, slice_extent, slices);
+        cut(s, kColumnPartValues / width, kColumnRows, whole, slice_extent, slices);
         break;
     }
     chunk_samples = std::max(kChunkSamples, (n + kMaxChunks - 1) / kMaxChunks);
@@ -92,12 +86,6 @@ struct RowCut {
   /// Units of one row, of which several fit the first-level cache.
   bool short_rows() const { return kind != RowKind::channel_last && length() <= kShortValues; }
   bool contiguous() const { return kind != RowKind::channel_last || groups == 1; }
-  /// Channels last, groups of less than 256 bytes: sums are taken per channel, side by side.
-  bool narrow() const { return !contiguous() && channels < kNarrow; }
-  /// Positions per block of a row that is not contiguous.
-  std::int64_t rows_per_block() const {
-    return narrow() ? kColumnRows : std::max<std::int64_t>(1, kBlockValues / channels);
-  }
 
   std::int64_t sample_of(std::int64_t unit) const { return unit / slabs; }
   /// The groups of a unit.

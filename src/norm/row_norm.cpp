@@ -53,9 +53,9 @@ void with_totals(const RowCut& cut, F&& f) {
 /// work.
 constexpr std::int64_t kBunch = 8;
 
-/// Calls settle(unit, sums of its rows) and then after(unit) for every unit, while its values are
-/// in the cache; without enough units for all threads, settle alone. Returns whether after was
-/// called; it goes by `passage`.
+/// Calls settle(unit, sums of its rows) and then after(unit, slice) for every unit and slice, while its
+/// values are in the cache; without enough units for all threads, settle alone. Returns whether
+/// after was called; it goes by `passage`.
 template <class Settle, class After>
 bool for_each_unit_sums(const RowImplementation& run, const ConstRowView& x, const RowCut& cut,
                         Centre centre, const Passage& passage, const RowScratch& scratch,
@@ -69,8 +69,31 @@ bool for_each_unit_sums(const RowImplementation& run, const ConstRowView& x, con
       for (std::int64_t u = begin; u < end; ++u)
         run.collect(x, cut, centre, u, 0, passage.ahead, &totals[u - begin]);
       for (std::int64_t u = begin; u < end; ++u) settle(u, &totals[u - begin]);
-      for (std::int64_t u = begin; u < end; ++u) after(u);
+      for (std::int64_t u = begin; u < end; ++u) {
+        for_each_slice(cut, [&](std::int64_t slice) { after(u, slice); });
+      }
     });
+    return true;
+  }
+  const auto collect_part = [&](std::int64_t i) {
+    ShiftedSums* sums = &scratch.partial[static_cast<std::size_t>(i * cut.slab_groups)];
+    run.collect(x, cut, centre, i / cut.parts, i % cut.parts, 0, sums);
+  };
+  const auto settle_parts = [&](std::int64_t unit) {
+    with_totals(cut, [&](ShiftedSums* totals) {
+      merge_unit(cut, scratch, unit, totals);
+      settle(unit, totals);
+    });
+  };
+  if (shares_units(cut, 1)) {
+    for (std::int64_t unit = 0; unit < cut.units(); ++unit) {
+      parallel_for(cut.parts, unit_cost(cut) / cut.parts,
+                   [&](std::int64_t part) { collect_part(unit * cut.parts + part); });
+      settle_parts(unit);
+      parallel_passes(
+          cut.slices, unit_cost(cut) / cut.slices, passage.stream,
+          [&](std::int64_t slice) { after(unit, slice); }, Order::backward);
+    }
     return true;
   }
   if (unit_by_unit(cut.units(), std::max(cut.parts, cut.slices))) {
@@ -78,21 +101,13 @@ bool for_each_unit_sums(const RowImplementation& run, const ConstRowView& x, con
       with_totals(cut, [&](ShiftedSums* totals) {
         collect_unit(run, x, cut, centre, unit, passage.ahead, totals);
         settle(unit, totals);
-        after(unit);
+        for_each_slice(cut, [&](std::int64_t slice) { after(unit, slice); });
       });
     });
     return true;
   }
-  parallel_for(cut.units() * cut.parts, unit_cost(cut) / cut.parts, [&](std::int64_t i) {
-    ShiftedSums* sums = &scratch.partial[static_cast<std::size_t>(i * cut.slab_groups)];
-    run.collect(x, cut, centre, i / cut.parts, i % cut.parts, 0, sums);
-  });
-  for (std::int64_t unit = 0; unit < cut.units(); ++unit) {
-    with_totals(cut, [&](ShiftedSums* totals) {
-      merge_unit(cut, scratch, unit, totals);
-      settle(unit, totals);
-    });
-  }
+  parallel_for(cut.units() * cut.parts, unit_cost(cut) / cut.parts, collect_part);
+  for (std::int64_t unit = 0; unit < cut.units(); ++unit) settle_parts(unit);
   return false;
 }
 
@@ -155,9 +170,7 @@ void forward_rows(const ConstRowView& x, const Affine& affine, const RowNorm& no
           finalize_row(sums[g].count, sums[g].mean(), sums[g].m2(), norm.eps, used, row);
         }
       },
-      [&](std::int64_t unit) {
-        for_each_slice(cut, [&](std::int64_t slice) { run.normalize(job, cut, unit, slice); });
-      });
+      [&](std::int64_t unit, std::int64_t slice) { run.normalize(job, cut, unit, slice); });
   if (!done) normalize_everything(run, job, cut);
 }
 
@@ -184,7 +197,7 @@ void collect_rows(const ConstRowView& x, Centre centre, const Moments& moments,
           moments.m2[row] = sums[g].m2();
         }
       },
-      [](std::int64_t /*unit*/) {});
+      [](std::int64_t /*unit*/, std::int64_t /*slice*/) {});
 }
 
 void finalize_rows(const Moments& moments, double eps, RowNormState& state) {

@@ -188,7 +188,8 @@ void HugeLong::expect_statistics(Huge& huge) {
   });
   for (std::size_t c = 0; c < channels; ++c) {
     EXPECT_EQ(count[c], static_cast<double>(geometry_.n * geometry_.s));
-    EXPECT_NEAR(huge.state.mean[c], mean[c], 1e-9);
+    // Other pieces are measured from other centres: their f32 sums round differently.
+    EXPECT_NEAR(huge.state.mean[c], mean[c], 1e-8);
     EXPECT_NEAR(huge.state.var[c], m2[c] / count[c], 1e-7);
   }
 }

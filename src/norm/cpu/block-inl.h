@@ -96,6 +96,29 @@ HWY_INLINE VF rounded_centre(F32 d, VF mean, VF spread) {
   return hn::IfThenElse(useful, hn::Mul(hn::Round(steps), grid), mean);
 }
 
+/// Places whose values a centre is made of.
+constexpr std::int64_t kPlaces = 4;
+
+/// A centre from `valid` values at each of `count` places, at most kPlaces: place(i) is where they
+/// begin.
+template <class F>
+inline float centre_of_places(std::int64_t count, std::int64_t valid, F&& place) {
+  const F32 d;
+  const auto first = hn::FirstN(d, static_cast<std::size_t>(valid));
+  VF values[kPlaces];
+  VF sum = hn::Zero(d), spread = hn::Zero(d);
+  for (std::int64_t i = 0; i < count; ++i) {
+    values[i] = load_part(d, place(i), valid);
+    sum = hn::Add(sum, values[i]);
+  }
+  const VF share = hn::Set(d, 1.0F / static_cast<float>(count * valid));
+  const VF mean = hn::Mul(hn::SumOfLanes(d, sum), share);
+  for (std::int64_t i = 0; i < count; ++i) {
+    spread = hn::Add(spread, hn::IfThenElseZero(first, hn::Abs(hn::Sub(values[i], mean))));
+  }
+  return hn::GetLane(rounded_centre(d, mean, hn::Mul(hn::SumOfLanes(d, spread), share)));
+}
+
 /// Sums about the block's own mean, in two passes; of few values, in double. Fetches half of what
 /// lies at `next`, as long as the patch, unless that is null.
 template <bool kTurn>

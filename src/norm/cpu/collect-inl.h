@@ -51,29 +51,15 @@ HWY_INLINE void sampled_centres(const float* p, const Cut& cut, std::int64_t val
 
 /// Channels first: of one channel, from a vector at each of a few places.
 inline float sampled_centre(const float* x, const Cut& cut, std::int64_t c) {
-  constexpr std::int64_t kPlaces = 4;
-  const F32 d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t count = std::min(kPlaces, cut.rows);
-  const std::int64_t valid = std::min(lanes, cut.s);
-  const auto first = hn::FirstN(d, static_cast<std::size_t>(valid));
-  VF values[kPlaces];
-  VF sum = hn::Zero(d), spread = hn::Zero(d);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t row = i * cut.rows / count;
-    values[i] = load_part(d, x + cut.offset(row, c) + i * (cut.s - valid) / kPlaces, valid);
-    sum = hn::Add(sum, values[i]);
-  }
-  const VF share = hn::Set(d, 1.0F / static_cast<float>(count * valid));
-  const VF mean = hn::Mul(hn::SumOfLanes(d, sum), share);
-  for (std::int64_t i = 0; i < count; ++i) {
-    spread = hn::Add(spread, hn::IfThenElseZero(first, hn::Abs(hn::Sub(values[i], mean))));
-  }
-  return hn::GetLane(rounded_centre(d, mean, hn::Mul(hn::SumOfLanes(d, spread), share)));
+  const std::int64_t valid = std::min(static_cast<std::int64_t>(hn::Lanes(F32())), cut.s);
+  return centre_of_places(count, valid, [&](std::int64_t i) {
+    return x + cut.offset(i * cut.rows / count, c) + i * (cut.s - valid) / kPlaces;
+  });
 }
 
 inline void find_centres(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1) {
-  if (cut.one_block()) return;
+  if (cut.own_mean) return;
   const float* x = static_cast<const float*>(job.x.data);
   float* centre = job.centre.data();
   if (!cut.last) {
@@ -181,7 +167,7 @@ inline void add_lanes(const float* x, const Cut& cut, const Block& block, std::i
                    static_cast<double>(own_s2[k])};
     const auto first = static_cast<double>(s1[k]);
     const auto second = static_cast<double>(s2[k]);
-    if (!cut.one_block() && centre_serves(n, first, second)) {
+    if (!cut.own_mean && centre_serves(n, first, second)) {
       part = {static_cast<double>(centre[k]), first, second};
     }
     if (cut.few() || !squares_in_range(part.s2)) {
@@ -201,7 +187,8 @@ inline void add_columns(const float* x, const Cut& cut, const Block& block, std:
   for (std::int64_t j = 0; j < width; j += lanes) {
     const std::int64_t at = c + j;
     const std::int64_t valid = std::min(lanes, width - j);
-    if (valid == lanes && !cut.one_block() && centres_serve(n, totals.s1 + j, totals.s2 + j) &&
+    if (valid == lanes && !cut.own_mean && !cut.few() &&
+        centres_serve(n, totals.s1 + j, totals.s2 + j) &&
         (begins || pivots_are(centre + j, lanes, sums.pivot + at))) {
       if (begins) widen(centre + j, lanes, true, sums.pivot + at);
       widen(totals.s1 + j, lanes, begins, sums.first + at);
@@ -217,7 +204,7 @@ inline void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0,
                          std::int64_t group, const GroupSums& sums) {
   const float* x = static_cast<const float*>(job.x.data);
   ColumnTotals totals;
-  if (cut.one_block()) totals.clear(kWideSlab);
+  if (cut.own_mean) totals.clear(kWideSlab);
   double count = 0;
   for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
     const Block block = cut.block(b);
@@ -225,7 +212,7 @@ inline void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0,
     for (std::int64_t c = c0; c < c1; c += kWideSlab) {
       const std::int64_t width = std::min(kWideSlab, c1 - c);
       const float* centre = job.centre.data() + c;
-      if (!cut.one_block()) {
+      if (!cut.own_mean) {
         total_columns(x + cut.offset(block, c), rows, cut.channels, width, centre, totals);
       }
       add_columns(x, cut, block, c, width, centre, count, totals, sums);
@@ -252,7 +239,7 @@ inline void collect(const CollectJob& job, const Cut& cut, std::int64_t c0, std:
       const float* p = x + cut.offset(block, c);
       const float* next = job.ahead != 0 ? p - block.s0 / 2 + job.ahead : nullptr;
       sums.add(c, count, static_cast<double>(block.count()),
-               cut.one_block()
+               cut.own_mean
                    ? block_sums<false>(p, patch, cut.few())
                    : sums_about(p, patch, job.centre[static_cast<std::size_t>(c)], next));
     }

@@ -98,8 +98,13 @@ HWY_INLINE void propagate_channels(const GradientJob& job, const GradientAt& at,
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const auto slope = static_cast<float>(job.epilogue.slope);
+  const std::int64_t ahead = rows_ahead(width) * stride;
   std::int64_t i = 0;
   for (; i + step <= width; i += step) {
+    if constexpr (kRows == kRowQuad) {
+      fetch_quad(at.x + ahead + i, stride);
+      fetch_quad(at.dy + ahead + i, stride);
+    }
     const PropagateLanes lanes = propagate_lanes<true>(d, job, c0 + i, step);
     for (std::int64_t r = 0; r < kRows; ++r) {
       propagate_vector<true, kActivation, kConstant>(lanes, at.row(r, stride, mask_stride), slope,

@@ -67,14 +67,14 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
 }
 
 /// Adds kRows rows to the sums of a vector column, channels last.
-template <bool kWhole, std::size_t kRows, Activation kActivation>
+template <bool kWhole, std::int64_t kRows, Activation kActivation>
 HWY_INLINE void add_gradient_rows(const CentreLanes& centre, const GradientAt& at, float slope,
                                   std::int64_t i, std::int64_t valid, std::int64_t stride,
                                   std::int64_t mask_stride, float* g_sum, float* centred_sum) {
   const F32 d;
-  VF g[kRows], products[kRows];
-  for (std::size_t r = 0; r < kRows; ++r) {
-    const GradientAt row = at.row(static_cast<std::int64_t>(r), stride, mask_stride);
+  VF g[static_cast<std::size_t>(kRows)], products[static_cast<std::size_t>(kRows)];
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    const GradientAt row = at.row(r, stride, mask_stride);
     g[r] = masked<kWhole, kActivation>(row, slope, i, valid);
     products[r] = centred<kWhole>(centre, row, i, valid);
     products[r] =
@@ -82,7 +82,7 @@ HWY_INLINE void add_gradient_rows(const CentreLanes& centre, const GradientAt& a
   }
   VF total = g[0];
   VF product = products[0];
-  if constexpr (kRows == 4) {
+  if constexpr (kRows == kRowQuad) {
     total = hn::Add(hn::Add(g[0], g[1]), hn::Add(g[2], g[3]));
     product = hn::Add(products[1], products[3]);
   }
@@ -91,7 +91,7 @@ HWY_INLINE void add_gradient_rows(const CentreLanes& centre, const GradientAt& a
 }
 
 /// Σg and Σg·(x−μ) of the columns of kRows rows, added to `totals`.
-template <std::size_t kRows, Activation kActivation>
+template <std::int64_t kRows, Activation kActivation>
 void add_gradients(const GradientJob& job, const Cut& cut, std::int64_t row, std::int64_t c,
                    std::int64_t width, ColumnTotals& totals) {
   const F32 d;
@@ -99,8 +99,13 @@ void add_gradients(const GradientJob& job, const Cut& cut, std::int64_t row, std
   const auto slope = static_cast<float>(job.epilogue.slope);
   const std::int64_t mask_stride = cut.mask_row_bytes();
   const GradientAt at = gradient_at(job, cut, row, c);
+  const std::int64_t ahead = rows_ahead(width) * cut.channels;
   std::int64_t j = 0;
   for (; j + lanes <= width; j += lanes) {
+    if constexpr (kRows == kRowQuad) {
+      fetch_quad(at.x + ahead + j, cut.channels);
+      fetch_quad(at.dy + ahead + j, cut.channels);
+    }
     add_gradient_rows<true, kRows, kActivation>(centres_of<true>(d, job, c + j, lanes), at, slope,
                                                 j, lanes, cut.channels, mask_stride, totals.s1 + j,
                                                 totals.s2 + j);

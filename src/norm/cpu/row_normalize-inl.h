@@ -84,36 +84,24 @@ inline void normalize_channel_slice(const RowNormalizeJob& job, const RowCut& cu
   }
 }
 
-/// A tile of `rows` positions, channels last.
-template <bool kWhole, int kVectors, bool kStream>
-HWY_INLINE void normalize_tile(const ColumnNumbers& numbers, const float* x, float* y,
-                               std::int64_t i, std::int64_t valid, std::int64_t rows,
-                               std::int64_t stride) {
-  const F32 d;
-  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  RowLanes lanes[kTileVectors];
-  VF gamma[kTileVectors], beta[kTileVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    lanes[v] = numbers.rows<kWhole>(d, i + v * step, valid);
-    gamma[v] = load<kWhole>(d, numbers.gamma + i + v * step, valid);
-    beta[v] = load<kWhole>(d, numbers.beta + i + v * step, valid);
-  }
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      const std::int64_t at = i + v * step + r * stride;
-      store_in_tile<kWhole, kStream>(
-          normalized(lanes[v], load<kWhole>(d, x + at, valid), gamma[v], beta[v]), d, y + at,
-          valid);
-    }
-  }
-}
-
+/// Neighbouring channels of a few positions, channels last.
 template <bool kStream>
 void normalize_columns(const ColumnNumbers& numbers, const float* x, float* y, std::int64_t width,
-                       std::int64_t rows, std::int64_t stride) {
-  for_each_tile(width, [&](auto whole, auto vectors, std::int64_t i, std::int64_t valid) HWY_ATTR {
-    normalize_tile<decltype(whole)::value, decltype(vectors)::value, kStream>(numbers, x, y, i,
-                                                                              valid, rows, stride);
+                       std::int64_t positions, std::int64_t stride) {
+  const F32 d;
+  for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
+    constexpr std::int64_t kRows = decltype(rows)::value;
+    for_each_column(width, [&](auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+      constexpr bool kWhole = decltype(whole)::value;
+      const RowLanes lanes = numbers.rows<kWhole>(d, i, valid);
+      const VF gamma = load<kWhole>(d, numbers.gamma + i, valid);
+      const VF beta = load<kWhole>(d, numbers.beta + i, valid);
+      for (std::int64_t r = 0; r < kRows; ++r) {
+        const std::int64_t at = (p + r) * stride + i;
+        put<kWhole>(normalized(lanes, load<kWhole>(d, x + at, valid), gamma, beta), d, y + at,
+                    valid, kStream);
+      }
+    });
   });
 }
 
@@ -124,7 +112,7 @@ inline void normalize_column_slice(const RowNormalizeJob& job, const RowCut& cut
   ColumnNumbers numbers;
   fill_numbers(job.state, cut, sample, c0, c1, job.gamma, job.beta, numbers);
   const std::int64_t stride = cut.sample_channels();
-  const std::int64_t at_once = numbers.any_extreme ? 1 : kPositionsAtOnce;
+  const std::int64_t at_once = numbers.any_extreme ? 1 : positions.size();
   const bool stream = job.passage.stream && !numbers.any_extreme &&
                       can_stream(static_cast<const float*>(job.y.data) + c0, stride);
   for (std::int64_t p = positions.begin; p < positions.end; p += at_once) {

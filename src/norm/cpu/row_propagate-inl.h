@@ -150,37 +150,31 @@ inline void fill_slopes(const RowGradientJob& job, const RowCut& cut, std::int64
   });
 }
 
-/// A tile of `rows` positions.
-template <bool kWhole, int kVectors, bool kStream>
-HWY_INLINE void propagate_tile(const ColumnSlopes& slopes, const float* x, const float* dy,
-                               float* dx, std::int64_t i, std::int64_t valid, std::int64_t rows,
-                               std::int64_t stride) {
-  const F32 d;
-  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  PropagateRowLanes lanes[kTileVectors];
-  VF gamma[kTileVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    const std::int64_t at = i + v * step;
-    lanes[v] = {slopes.numbers.rows<kWhole>(d, at, valid), load<kWhole>(d, slopes.a_hi + at, valid),
-                load<kWhole>(d, slopes.a_lo + at, valid), load<kWhole>(d, slopes.b + at, valid)};
-    gamma[v] = load<kWhole>(d, slopes.numbers.gamma + at, valid);
-  }
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      const std::int64_t at = i + v * step + r * stride;
-      const VF result = propagated(lanes[v], load<kWhole>(d, x + at, valid),
-                                   load<kWhole>(d, dy + at, valid), gamma[v]);
-      store_in_tile<kWhole, kStream>(result, d, dx + at, valid);
-    }
-  }
-}
-
+/// Neighbouring channels of a few positions.
 template <bool kStream>
 void propagate_columns(const ColumnSlopes& slopes, const float* x, const float* dy, float* dx,
-                       std::int64_t width, std::int64_t rows, std::int64_t stride) {
-  for_each_tile(width, [&](auto whole, auto vectors, std::int64_t i, std::int64_t valid) HWY_ATTR {
-    propagate_tile<decltype(whole)::value, decltype(vectors)::value, kStream>(slopes, x, dy, dx, i,
-                                                                              valid, rows, stride);
+                       std::int64_t width, std::int64_t positions, std::int64_t stride) {
+  const F32 d;
+  const std::int64_t ahead = rows_ahead(width) * stride;
+  for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
+    constexpr std::int64_t kRows = decltype(rows)::value;
+    for_each_column(width, [&](auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+      constexpr bool kWhole = decltype(whole)::value;
+      if constexpr (kWhole && kRows == kRowQuad) {
+        fetch_quad(x + p * stride + ahead + i, stride);
+        fetch_quad(dy + p * stride + ahead + i, stride);
+      }
+      const PropagateRowLanes lanes{
+          slopes.numbers.rows<kWhole>(d, i, valid), load<kWhole>(d, slopes.a_hi + i, valid),
+          load<kWhole>(d, slopes.a_lo + i, valid), load<kWhole>(d, slopes.b + i, valid)};
+      const VF gamma = load<kWhole>(d, slopes.numbers.gamma + i, valid);
+      for (std::int64_t r = 0; r < kRows; ++r) {
+        const std::int64_t at = (p + r) * stride + i;
+        put<kWhole>(propagated(lanes, load<kWhole>(d, x + at, valid),
+                               load<kWhole>(d, dy + at, valid), gamma),
+                    d, dx + at, valid, kStream);
+      }
+    });
   });
 }
 
@@ -191,7 +185,7 @@ inline void propagate_column_slice(const RowGradientJob& job, const RowCut& cut,
   const bool any_extreme = slopes.numbers.any_extreme;
   const std::int64_t width = c1 - c0;
   const std::int64_t stride = cut.sample_channels();
-  const std::int64_t at_once = any_extreme ? 1 : kPositionsAtOnce;
+  const std::int64_t at_once = any_extreme ? 1 : positions.size();
   const bool stream =
       job.passage.stream && !any_extreme && can_stream(static_cast<const float*>(job.dx.data) + c0, stride);
   for (std::int64_t p = positions.begin; p < positions.end; p += at_once) {

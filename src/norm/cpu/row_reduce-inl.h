@@ -209,38 +209,43 @@ inline void reduce_runs(const RowGradientJob& job, const RowCut& cut, std::int64
   }
 }
 
-/// A tile of `rows` positions, channels last; two accumulators in turn.
-template <bool kWhole, int kVectors>
-HWY_INLINE void reduce_tile(const ColumnNumbers& numbers, const float* x, const float* dy,
-                            std::int64_t i, std::int64_t valid, std::int64_t rows,
-                            std::int64_t stride, float* g, float* g_centred) {
+/// f32 sums of neighbouring channels.
+struct ColumnRowSums {
+  HWY_ALIGN float g[ColumnNumbers::kPadded];
+  HWY_ALIGN float g_centred[ColumnNumbers::kPadded];
+};
+
+/// Over a few positions, channels last.
+inline void total_column_rows(const ColumnNumbers& numbers, const float* x, const float* dy,
+                              std::int64_t width, std::int64_t positions, std::int64_t stride,
+                              ColumnRowSums& out) {
   const F32 d;
-  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  RowLanes lanes[kTileVectors];
-  VF sum[2][kTileVectors], sum_centred[2][kTileVectors];
-  for (int v = 0; v < kVectors; ++v) {
-    lanes[v] = numbers.rows<kWhole>(d, i + v * step, valid);
-    sum[0][v] = sum[1][v] = sum_centred[0][v] = sum_centred[1][v] = hn::Zero(d);
-  }
-  const auto add = [&](int a, std::int64_t r) HWY_ATTR {
-    for (int v = 0; v < kVectors; ++v) {
-      const std::int64_t at = i + v * step + r * stride;
-      const VF value = load<kWhole>(d, dy + at, valid);
-      sum[a][v] = hn::Add(sum[a][v], value);
-      sum_centred[a][v] =
-          hn::MulAdd(value, centred(lanes[v], load<kWhole>(d, x + at, valid)), sum_centred[a][v]);
-    }
-  };
-  std::int64_t r = 0;
-  for (; r + 2 <= rows; r += 2) {
-    add(0, r);
-    add(1, r + 1);
-  }
-  if (r < rows) add(0, r);
-  for (int v = 0; v < kVectors; ++v) {
-    hn::StoreU(hn::Add(sum[0][v], sum[1][v]), d, g + i + v * step);
-    hn::StoreU(hn::Add(sum_centred[0][v], sum_centred[1][v]), d, g_centred + i + v * step);
-  }
+  std::fill(out.g, out.g + ColumnNumbers::kPadded, 0.0F);
+  std::fill(out.g_centred, out.g_centred + ColumnNumbers::kPadded, 0.0F);
+  const std::int64_t ahead = rows_ahead(width) * stride;
+  for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
+    constexpr std::int64_t kRows = decltype(rows)::value;
+    for_each_column(width, [&](auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+      constexpr bool kWhole = decltype(whole)::value;
+      if constexpr (kWhole && kRows == kRowQuad) {
+        fetch_quad(x + p * stride + ahead + i, stride);
+        fetch_quad(dy + p * stride + ahead + i, stride);
+      }
+      const RowLanes lanes = numbers.rows<kWhole>(d, i, valid);
+      VF sum[2] = {hn::Zero(d), hn::Zero(d)};
+      VF sum_centred[2] = {hn::Zero(d), hn::Zero(d)};
+      for (std::int64_t r = 0; r < kRows; ++r) {
+        const std::int64_t at = (p + r) * stride + i;
+        const VF value = load<kWhole>(d, dy + at, valid);
+        sum[r % 2] = hn::Add(sum[r % 2], value);
+        sum_centred[r % 2] =
+            hn::MulAdd(value, centred(lanes, load<kWhole>(d, x + at, valid)), sum_centred[r % 2]);
+      }
+      hn::Store(hn::Add(hn::Load(d, out.g + i), hn::Add(sum[0], sum[1])), d, out.g + i);
+      hn::Store(hn::Add(hn::Load(d, out.g_centred + i), hn::Add(sum_centred[0], sum_centred[1])), d,
+                out.g_centred + i);
+    });
+  });
 }
 
 /// Channels [c0, c1) of a sample, at most kSlab, over a range of positions.
@@ -252,21 +257,17 @@ inline void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::in
   const std::int64_t stride = cut.sample_channels();
   std::fill(g, g + (c1 - c0), 0.0);
   std::fill(g_centred, g_centred + (c1 - c0), 0.0);
+  ColumnRowSums sums;
   for (std::int64_t p = positions.begin; p < positions.end; p += RowCut::kColumnRows) {
     const std::int64_t rows = std::min(RowCut::kColumnRows, positions.end - p);
     const std::int64_t base = cut.offset(sample, c0, p);
     const float* x = static_cast<const float*>(job.x.data) + base;
     const float* dy = static_cast<const float*>(job.dy.data) + base;
-    float sum[ColumnNumbers::kPadded], sum_centred[ColumnNumbers::kPadded];
-    for_each_tile(c1 - c0,
-                  [&](auto whole, auto vectors, std::int64_t i, std::int64_t valid) HWY_ATTR {
-                    reduce_tile<decltype(whole)::value, decltype(vectors)::value>(
-                        numbers, x, dy, i, valid, rows, stride, sum, sum_centred);
-                  });
+    total_column_rows(numbers, x, dy, c1 - c0, rows, stride, sums);
     for_each_group_in(cut, c0, c1, [&](std::int64_t group, std::int64_t begin, std::int64_t end) {
       const std::int64_t row = sample * cut.groups + group;
       for (std::int64_t k = begin - c0; k < end - c0; ++k) {
-        RowSums block{static_cast<double>(sum[k]), static_cast<double>(sum_centred[k])};
+        RowSums block{static_cast<double>(sums.g[k]), static_cast<double>(sums.g_centred[k])};
         if (row_sums_need_double(job.state, cut, row, numbers.extreme[k], block)) {
           block = exact_channel_sums(x + k, dy + k, {rows, stride, 1},
                                      job.state.mean[static_cast<std::size_t>(row)]);

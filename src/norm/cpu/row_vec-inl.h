@@ -12,7 +12,7 @@
 
 #include <hwy/cache_control.h>
 
-#include "norm/cpu/vec-inl.h"
+#include "norm/cpu/columns-inl.h"
 #include "norm/row_scalar.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -146,37 +146,26 @@ inline void fill_numbers(const RowNormState& state, const RowCut& cut, std::int6
   });
 }
 
-/// Vectors that are worked on side by side, so that a position's values are read together: as many
-/// as there are registers for.
-constexpr int kTileVectors = HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86 ? 4 : 2;
-
-/// Calls f(whole, vectors, i, valid) for tiles of `vectors` vectors from lane i on that cover
-/// `width` lanes; whole and vectors are compile-time constants.
+/// Calls f(rows, position) for a range of positions: several side by side, so that the numbers of a
+/// channel are loaded once for all of them; `rows` is a compile-time constant.
 template <class F>
-HWY_INLINE void for_each_tile(std::int64_t width, F&& f) {
+HWY_INLINE void for_each_quad(std::int64_t positions, F&& f) {
+  std::int64_t p = 0;
+  for (; p + kRowQuad <= positions; p += kRowQuad) {
+    f(std::integral_constant<std::int64_t, kRowQuad>(), p);
+  }
+  for (; p < positions; ++p) f(std::integral_constant<std::int64_t, 1>(), p);
+}
+
+/// Calls f(whole, i, valid) for the vectors that cover `width` lanes; whole is a compile-time
+/// constant.
+template <class F>
+HWY_INLINE void for_each_column(std::int64_t width, F&& f) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
   std::int64_t i = 0;
-  for (; i + kTileVectors * lanes <= width; i += kTileVectors * lanes) {
-    f(std::true_type(), std::integral_constant<int, kTileVectors>(), i, lanes);
-  }
-  for (; i + lanes <= width; i += lanes) {
-    f(std::true_type(), std::integral_constant<int, 1>(), i, lanes);
-  }
-  if (i < width) f(std::false_type(), std::integral_constant<int, 1>(), i, width - i);
+  for (; i + lanes <= width; i += lanes) f(std::true_type(), i, lanes);
+  if (i < width) f(std::false_type(), i, width - i);
 }
-
-/// Stores a vector of a tile.
-template <bool kWhole, bool kStream>
-HWY_INLINE void store_in_tile(VF v, F32 d, float* p, std::int64_t valid) {
-  if constexpr (kWhole && kStream) {
-    hn::Stream(v, d, p);
-  } else {
-    store<kWhole>(v, d, p, valid);
-  }
-}
-
-/// Positions that a tile passes over at once.
-constexpr std::int64_t kPositionsAtOnce = 32;
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
