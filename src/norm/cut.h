@@ -25,6 +25,7 @@ struct Cut {
   static constexpr std::int64_t kSlab = 64;  // channels handled together, at most: 256 bytes a row
   static constexpr std::int64_t kMaxGroups = 64;
 
+  std::int64_t value_bytes;        // of an activation as it is stored; no block depends on it
   bool last;                       // channels last, or S = 1
   std::int64_t rows, channels, s;  // s = 1 where last
   std::int64_t pieces;             // blocks per row, channels first
@@ -36,7 +37,8 @@ struct Cut {
 
   /// `whole` puts each channel into a single block.
   explicit Cut(const ConstChannelView& x, bool whole = false)
-      : last(x.layout == Layout::channels_last || x.s == 1),
+      : value_bytes(static_cast<std::int64_t>(size_of(x.dtype))),
+        last(x.layout == Layout::channels_last || x.s == 1),
         rows(last ? x.n * x.s : x.n),
         channels(x.c),
         s(last ? 1 : x.s) {
@@ -60,9 +62,9 @@ struct Cut {
   /// Whether the values of a row or, channels last, of a position make whole cache lines, or enough
   /// of them that its ends do not count: only whole lines can bypass the cache.
   bool rows_fill_lines() const {
-    constexpr std::int64_t kLine = 16;
-    constexpr std::int64_t kLong = 128;
-    return last ? channels % kLine == 0 : s % kLine == 0 || s >= kLong;
+    constexpr std::int64_t kLineBytes = 64;
+    const std::int64_t line = kLineBytes / value_bytes;
+    return last ? channels % line == 0 : s % line == 0 || s >= 8 * line;
   }
 
   std::int64_t slabs() const { return (channels + slab - 1) / slab; }

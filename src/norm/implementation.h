@@ -68,10 +68,9 @@ struct CollectJob {
   std::int64_t ahead = 0;   ///< as in Passage
 };
 
-/// One row of the table. Ranges are [channel begin, channel end), of any number of slabs, and
-/// groups or rows of the Cut; the results of a group go to out[c].
+/// What works on activations of one dtype. Ranges are [channel begin, channel end), of any number
+/// of slabs, and groups or rows of the Cut; the results of a group go to out[c].
 struct Implementation {
-  const char* name;
   bool whole_channels;  ///< wants a Cut with one block per channel
   /// Writes job.centre for channels [c0, c1).
   void (*find_centres)(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1);
@@ -86,11 +85,18 @@ struct Implementation {
   const RowImplementation* rows;  ///< the same of the row geometry (row_implementation.h)
 };
 
+/// One row of the table.
+struct InstructionSet {
+  const char* name;
+  Implementation f32, bf16;
+};
+
+/// Runs any dtype.
 extern const Implementation kReference;
 /// The SIMD implementations that this build has and this processor runs, best first.
-std::span<const Implementation> simd_implementations();
+std::span<const InstructionSet> instruction_sets();
 
-/// The implementation for a dtype.
+/// The implementation for a dtype, of the instruction set that was chosen.
 const Implementation& select(DType dtype);
 
 }  // namespace evenkeel::norm

@@ -22,10 +22,10 @@ struct Range {
 };
 
 /// Forward, and dx: the unit of work is one row or, channels last, a slab of neighbouring groups of
-/// one sample, all of them where they are not too many: it is gone through in the order of memory. Its
-/// statistics are taken in `parts`, whose sums are
-/// merged in double in their order; a part is made of blocks, whose sums are f32. What is
-/// elementwise is done in `slices`. Several parts and slices exist in large units only.
+/// one sample, all of them where they are not too many: it is gone through in the order of memory.
+/// Its statistics are taken in `parts`, whose sums are merged in double in their order; a part is
+/// made of blocks, whose sums are f32. What is elementwise is done in `slices`. Several parts and
+/// slices exist in large units only.
 struct RowCut {
   static constexpr std::int64_t kBlockValues = 1024;  // 4 KiB of a row
   static constexpr std::int64_t kColumnRows = 64;     // positions of a block, channels last
@@ -42,6 +42,7 @@ struct RowCut {
   static constexpr std::int64_t kChunkSamples = 16;
   static constexpr std::int64_t kMaxChunks = 64;
 
+  std::int64_t value_bytes;  // of an activation as it is stored; no cut depends on it
   RowKind kind;
   std::int64_t n, groups, channels, s;
   std::int64_t slab_groups, slabs;     // per sample
@@ -51,9 +52,15 @@ struct RowCut {
 
   /// `whole` puts each unit into a single part and slice.
   explicit RowCut(const ConstRowView& x, bool whole = false)
-      : kind(kind_of(x)), n(x.n), groups(x.groups), channels(x.channels), s(x.s) {
+      : value_bytes(static_cast<std::int64_t>(size_of(x.dtype))),
+        kind(kind_of(x)),
+        n(x.n),
+        groups(x.groups),
+        channels(x.channels),
+        s(x.s) {
     const bool last = kind == RowKind::channel_last;
-    const std::int64_t fitting = std::max<std::int64_t>(1, kSlab / std::max<std::int64_t>(channels, 1));
+    const std::int64_t fitting =
+        std::max<std::int64_t>(1, kSlab / std::max<std::int64_t>(channels, 1));
     slabs = last ? (groups + fitting - 1) / fitting : groups;
     slab_groups = last && slabs > 0 ? (groups + slabs - 1) / slabs : 1;
     const std::int64_t width = std::max<std::int64_t>(1, last ? slab_groups * channels : 1);

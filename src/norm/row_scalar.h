@@ -11,7 +11,7 @@ template <class T>
 double exact_squares(const T* x, const Patch& patch) {
   double sum = 0;
   for_each_offset(patch, [&](std::int64_t i) {
-    const auto v = static_cast<double>(x[i]);
+    const auto v = in_double(x[i]);
     sum += v * v;
   });
   return sum;
@@ -42,8 +42,8 @@ template <class T>
 RowSums exact_channel_sums(const T* x, const T* dy, const Patch& patch, double mean) {
   RowSums sums;
   for_each_offset(patch, [&](std::int64_t i) {
-    sums.g += static_cast<double>(dy[i]);
-    sums.g_centred += static_cast<double>(dy[i]) * (static_cast<double>(x[i]) - mean);
+    sums.g += in_double(dy[i]);
+    sums.g_centred += in_double(dy[i]) * (in_double(x[i]) - mean);
   });
   return sums;
 }
@@ -55,9 +55,9 @@ RowSums exact_element_sums(const T* x, const T* dy, std::int64_t count, const Ro
   const double mean = job.state.mean[static_cast<std::size_t>(row)];
   RowSums sums;
   for (std::int64_t i = 0; i < count; ++i) {
-    const double g = static_cast<double>(dy[i]) * value_or(job.affine.gamma, channel + i, 1.0);
+    const double g = in_double(dy[i]) * value_or(job.affine.gamma, channel + i, 1.0);
     sums.g += g;
-    sums.g_centred += g * (static_cast<double>(x[i]) - mean);
+    sums.g_centred += g * (in_double(x[i]) - mean);
   }
   return sums;
 }
@@ -69,8 +69,8 @@ void exact_contributions(const T* x, const T* dy, std::int64_t count, const RowN
   const double mean = state.mean[static_cast<std::size_t>(row)];
   const double inv_std = state.inv_std[static_cast<std::size_t>(row)];
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto g = static_cast<double>(dy[i]);
-    dgamma[i] += g * ((static_cast<double>(x[i]) - mean) * inv_std);
+    const auto g = in_double(dy[i]);
+    dgamma[i] += g * ((in_double(x[i]) - mean) * inv_std);
     dbeta[i] += g;
   }
 }

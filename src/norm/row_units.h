@@ -20,13 +20,13 @@ inline bool unit_by_unit(std::int64_t units, std::int64_t cuts) {
 /// Elements of a unit, as the cost of working on it.
 inline std::int64_t unit_cost(const RowCut& cut) { return cut.slab_groups * cut.length(); }
 
-/// Whether all threads work on one unit after another, of which each of them keeps a part in its cache
-/// from the first pass to the second: units that are too large for one cache but not for all of them,
-/// and large enough that the threads need not meet too often. `tensors` are read in step.
+/// Whether all threads work on one unit after another, of which each of them keeps a part in its
+/// cache from the first pass to the second: units that are too large for one cache but not for all
+/// of them, and large enough that the threads need not meet too often. `tensors` are read in step.
 inline bool shares_units(const RowCut& cut, std::int64_t tensors) {
   constexpr std::int64_t kLeastShare = std::int64_t{256} << 10;
   const std::int64_t threads = max_threads();
-  const std::int64_t bytes = unit_cost(cut) * tensors * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t bytes = unit_cost(cut) * tensors * cut.value_bytes;
   const std::int64_t share = bytes / threads;
   return threads > 1 && std::min(cut.parts, cut.slices) >= 2 * threads &&
          bytes > second_level_cache() * 3 / 4 && share <= 2 * second_level_cache() &&
@@ -34,17 +34,15 @@ inline bool shares_units(const RowCut& cut, std::int64_t tensors) {
 }
 
 /// Whether `out` bypasses the cache.
-inline bool row_output_streams(const ConstRowView& out,
-                               std::initializer_list<const void*> inputs) {
+inline bool row_output_streams(const ConstRowView& out, std::initializer_list<const void*> inputs) {
   return streams(out.numel() * static_cast<std::int64_t>(size_of(out.dtype)), out.data, inputs);
 }
 
-/// How far ahead the next `units` contiguous rows begin, where they fit the second-level cache beside
-/// these and the tensors do not as a whole; `tensors` are read in step.
+/// How far ahead the next `units` contiguous rows begin, where they fit the second-level cache
+/// beside these and the tensors do not as a whole; `tensors` are read in step.
 inline std::int64_t row_ahead(const RowCut& cut, std::int64_t units, std::int64_t tensors) {
   if (cut.kind == RowKind::channel_last) return 0;
-  const std::int64_t bytes =
-      units * cut.length() * tensors * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t bytes = units * cut.length() * tensors * cut.value_bytes;
   const bool pays =
       2 * bytes <= second_level_cache() && bytes / units * cut.units() > second_level_cache();
   return pays ? units * cut.length() : 0;

@@ -1,10 +1,11 @@
-// Scalar arithmetic in double: the reference, and the way out for f32 values at the ends of the range.
+// Scalar arithmetic in double: the reference, and the way out for values at the ends of the range.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
 #include "norm/implementation.h"
+#include "norm/stored.h"
 
 namespace evenkeel::norm {
 
@@ -30,16 +31,16 @@ template <class T>
 MeanAndM2 exact_moments(const T* x, const Patch& patch) {
   const auto count = static_cast<double>(patch.count());
   double sum = 0;
-  for_each_offset(patch, [&](std::int64_t i) { sum += static_cast<double>(x[i]); });
+  for_each_offset(patch, [&](std::int64_t i) { sum += in_double(x[i]); });
   double mean = sum / count;
   if (std::isfinite(mean)) {
     double rest = 0;
-    for_each_offset(patch, [&](std::int64_t i) { rest += static_cast<double>(x[i]) - mean; });
+    for_each_offset(patch, [&](std::int64_t i) { rest += in_double(x[i]) - mean; });
     mean += rest / count;
   }
   double m2 = 0;
   for_each_offset(patch, [&](std::int64_t i) {
-    const double d = static_cast<double>(x[i]) - mean;
+    const double d = in_double(x[i]) - mean;
     m2 += d * d;
   });
   return {mean, m2};
@@ -53,29 +54,34 @@ inline double exact_normalized(double x, const NormalizeJob& job, std::int64_t c
   return (x - job.state.mean[i]) * job.state.inv_std[i] * gamma + beta;
 }
 
-/// Sum and activation of one value, in the type of the tensor, as separate operators would do it.
+/// Sum and activation of one value, in the arithmetic of the tensor, as separate operators would do
+/// it.
 template <class T>
-T epilogue_value(T z, const Epilogue& epilogue, std::int64_t offset, bool& passed) {
-  if (epilogue.add) z += static_cast<const T*>(epilogue.add->data)[offset];
-  passed = !(z <= T{0});  // NaN passes: it must not be hidden
+Arithmetic<T> epilogue_value(Arithmetic<T> z, const Epilogue& epilogue, std::int64_t offset,
+                             bool& passed) {
+  using A = Arithmetic<T>;
+  if (epilogue.add) z += widened(static_cast<const T*>(epilogue.add->data)[offset]);
+  passed = !(z <= A{0});  // NaN passes: it must not be hidden
   if (passed || epilogue.activation == Activation::none) return z;
-  return epilogue.activation == Activation::relu ? T{0} : z * static_cast<T>(epilogue.slope);
+  return epilogue.activation == Activation::relu ? A{0} : z * static_cast<A>(epilogue.slope);
 }
 
 /// dy behind the activation.
 template <class T>
-T masked_gradient(const GradientJob& job, std::int64_t offset, std::int64_t byte, int bit) {
-  const T dy = static_cast<const T*>(job.dy.data)[offset];
+Arithmetic<T> masked_gradient(const GradientJob& job, std::int64_t offset, std::int64_t byte,
+                              int bit) {
+  using A = Arithmetic<T>;
+  const A dy = widened(static_cast<const T*>(job.dy.data)[offset]);
   if (job.epilogue.activation == Activation::none) return dy;
   if ((job.state.mask[static_cast<std::size_t>(byte)] >> bit & 1) != 0) return dy;
-  return job.epilogue.activation == Activation::relu ? T{0}
-                                                     : dy * static_cast<T>(job.epilogue.slope);
+  return job.epilogue.activation == Activation::relu ? A{0}
+                                                     : dy * static_cast<A>(job.epilogue.slope);
 }
 
 /// Σg and Σg·(x−μ) of a block.
 template <class T>
-void exact_gradient_sums(const GradientJob& job, const Cut& cut, const Block& block,
-                         std::int64_t c, double& g_sum, double& centred_sum) {
+void exact_gradient_sums(const GradientJob& job, const Cut& cut, const Block& block, std::int64_t c,
+                         double& g_sum, double& centred_sum) {
   const T* x = static_cast<const T*>(job.x.data);
   const double mean = job.state.mean[static_cast<std::size_t>(c)];
   g_sum = 0;
@@ -83,7 +89,7 @@ void exact_gradient_sums(const GradientJob& job, const Cut& cut, const Block& bl
   for_each_element(cut, block, c, [&](std::int64_t i, std::int64_t byte, int bit) {
     const auto g = static_cast<double>(masked_gradient<T>(job, i, byte, bit));
     g_sum += g;
-    centred_sum += g * (static_cast<double>(x[i]) - mean);
+    centred_sum += g * (in_double(x[i]) - mean);
   });
 }
 

@@ -22,7 +22,7 @@ inline bool slab_by_slab(const Cut& cut) { return !cut.last && cut.slabs() >= ma
 /// What is fetched while a slab is worked on: the next one, where it fits the cache beside this one
 /// and the tensors do not fit as a whole.
 inline std::int64_t slab_ahead(const Cut& cut, std::int64_t tensors) {
-  const std::int64_t bytes = slab_cost(cut) * tensors * static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t bytes = slab_cost(cut) * tensors * cut.value_bytes;
   const bool pays = bytes * cut.slabs() > second_level_cache() && 2 * bytes <= second_level_cache();
   return pays ? cut.slab * cut.s : 0;
 }

@@ -34,11 +34,13 @@ HWY_INLINE bool centre_serves(double n, double s1, double s2) {
 }
 
 /// All values of the block are the same: exact without sums, and common (padding, dead channels).
-inline bool is_constant(const float* x, const Patch& patch) {
+template <class T>
+bool is_constant(const T* x, const Patch& patch) {
+  const float first = widened(*x);
   bool same = true;
   for (std::int64_t row = 0; row < patch.rows && same; ++row) {
-    const float* p = x + row * patch.pitch;
-    for (std::int64_t i = 0; i < patch.length; ++i) same = same && p[i] == *x;
+    const T* p = x + row * patch.pitch;
+    for (std::int64_t i = 0; i < patch.length; ++i) same = same && widened(p[i]) == first;
   }
   return same;
 }
@@ -48,8 +50,9 @@ struct BlockSums {
   double centre, s1, s2;
 };
 
-inline BlockSums sums_in_double(const float* x, const Patch& patch) {
-  if (is_constant(x, patch)) return {static_cast<double>(*x), 0, 0};
+template <class T>
+BlockSums sums_in_double(const T* x, const Patch& patch) {
+  if (is_constant(x, patch)) return {in_double(*x), 0, 0};
   const MeanAndM2 exact = exact_moments(x, patch);
   return {exact.mean, 0, exact.m2};
 }
@@ -57,29 +60,29 @@ inline BlockSums sums_in_double(const float* x, const Patch& patch) {
 /// Applies f(accumulator index, vector, valid lanes) to every vector of a patch's runs; four
 /// accumulators in turn keep the chains short. With kTurn runs that are shorter than that take
 /// turns as well: beside an outlier a long chain loses digits.
-template <bool kTurn, class F>
-HWY_INLINE void for_each_vector(const float* x, const Patch& patch, F&& f) {
+template <bool kTurn, class T, class F>
+HWY_INLINE void for_each_vector(const T* x, const Patch& patch, F&& f) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t length = patch.length;
   for (std::int64_t row = 0; row < patch.rows; ++row) {
-    const float* p = x + row * patch.pitch;
+    const T* p = x + row * patch.pitch;
     std::int64_t i = 0;
     for (; i + 4 * lanes <= length; i += 4 * lanes) {
-      f(0, hn::LoadU(d, p + i), lanes);
-      f(1, hn::LoadU(d, p + i + lanes), lanes);
-      f(2, hn::LoadU(d, p + i + 2 * lanes), lanes);
-      f(3, hn::LoadU(d, p + i + 3 * lanes), lanes);
+      f(0, load_whole(d, p + i), lanes);
+      f(1, load_whole(d, p + i + lanes), lanes);
+      f(2, load_whole(d, p + i + 2 * lanes), lanes);
+      f(3, load_whole(d, p + i + 3 * lanes), lanes);
     }
     if constexpr (kTurn) {
       const std::int64_t left = (length - i) / lanes;  // at most three
-      if (left > 0) f(0, hn::LoadU(d, p + i), lanes);
-      if (left > 1) f(1, hn::LoadU(d, p + i + lanes), lanes);
-      if (left > 2) f(2, hn::LoadU(d, p + i + 2 * lanes), lanes);
+      if (left > 0) f(0, load_whole(d, p + i), lanes);
+      if (left > 1) f(1, load_whole(d, p + i + lanes), lanes);
+      if (left > 2) f(2, load_whole(d, p + i + 2 * lanes), lanes);
       i += left * lanes;
       if (i < length) f(3, load_part(d, p + i, length - i), length - i);
     } else {
-      for (; i + lanes <= length; i += lanes) f(0, hn::LoadU(d, p + i), lanes);
+      for (; i + lanes <= length; i += lanes) f(0, load_whole(d, p + i), lanes);
       if (i < length) f(1, load_part(d, p + i, length - i), length - i);
     }
   }
@@ -121,9 +124,8 @@ inline float centre_of_places(std::int64_t count, std::int64_t valid, F&& place)
 
 /// Sums about the block's own mean, in two passes; of few values, in double. Fetches half of what
 /// lies at `next`, as long as the patch, unless that is null.
-template <bool kTurn>
-inline BlockSums block_sums(const float* x, const Patch& patch, bool few,
-                            const float* next = nullptr) {
+template <bool kTurn, class T>
+BlockSums block_sums(const T* x, const Patch& patch, bool few, const T* next = nullptr) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto count = static_cast<double>(patch.count());
@@ -166,7 +168,8 @@ inline BlockSums block_sums(const float* x, const Patch& patch, bool few,
 
 /// Sums about a given centre, in one pass, where it serves. Fetches half of what lies at `next` in
 /// the form of the patch, unless that is null.
-inline BlockSums sums_about(const float* x, const Patch& patch, float about, const float* next) {
+template <class T>
+BlockSums sums_about(const T* x, const Patch& patch, float about, const T* next) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const VF centre = hn::Set(d, about);
@@ -179,22 +182,22 @@ inline BlockSums sums_about(const float* x, const Patch& patch, float about, con
     s2[a] = hn::MulAdd(difference, difference, s2[a]);
   };
   for (std::int64_t row = 0; row < patch.rows; ++row) {
-    const float* p = x + row * patch.pitch;
+    const T* p = x + row * patch.pitch;
     std::int64_t i = 0;
     for (; i + 4 * lanes <= patch.length; i += 4 * lanes) {
       if (next != nullptr) {
-        const float* ahead = next + row * patch.pitch + i / 2;
+        const T* ahead = next + row * patch.pitch + i / 2;
         hwy::Prefetch(ahead);
-        hwy::Prefetch(ahead + lanes);
+        if constexpr (kPack<T> == 1) hwy::Prefetch(ahead + lanes);
       }
-      step(0, hn::LoadU(d, p + i));
-      step(1, hn::LoadU(d, p + i + lanes));
-      step(2, hn::LoadU(d, p + i + 2 * lanes));
-      step(3, hn::LoadU(d, p + i + 3 * lanes));
+      step(0, load_whole(d, p + i));
+      step(1, load_whole(d, p + i + lanes));
+      step(2, load_whole(d, p + i + 2 * lanes));
+      step(3, load_whole(d, p + i + 3 * lanes));
     }
     if (next != nullptr && i < patch.length) hwy::Prefetch(next + row * patch.pitch + i / 2);
     int a = 0;
-    for (; i + lanes <= patch.length; i += lanes) step(a++, hn::LoadU(d, p + i));
+    for (; i + lanes <= patch.length; i += lanes) step(a++, load_whole(d, p + i));
     if (i < patch.length) {
       const std::int64_t valid = patch.length - i;
       const VF difference = hn::IfThenElseZero(hn::FirstN(d, static_cast<std::size_t>(valid)),

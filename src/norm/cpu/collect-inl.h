@@ -31,8 +31,8 @@ struct GroupSums {
 // ---- Centres ----
 
 /// Channels last: of a vector column, from rows all over the tensor.
-template <bool kWhole>
-HWY_INLINE void sampled_centres(const float* p, const Cut& cut, std::int64_t valid, float* centre) {
+template <bool kWhole, class T>
+HWY_INLINE void sampled_centres(const T* p, const Cut& cut, std::int64_t valid, float* centre) {
   constexpr std::int64_t kSamples = 16;
   const F32 d;
   const std::int64_t count = std::min(kSamples, cut.rows);
@@ -50,7 +50,8 @@ HWY_INLINE void sampled_centres(const float* p, const Cut& cut, std::int64_t val
 }
 
 /// Channels first: of one channel, from a vector at each of a few places.
-inline float sampled_centre(const float* x, const Cut& cut, std::int64_t c) {
+template <class T>
+float sampled_centre(const T* x, const Cut& cut, std::int64_t c) {
   const std::int64_t count = std::min(kPlaces, cut.rows);
   const std::int64_t valid = std::min(static_cast<std::int64_t>(hn::Lanes(F32())), cut.s);
   return centre_of_places(count, valid, [&](std::int64_t i) {
@@ -58,9 +59,10 @@ inline float sampled_centre(const float* x, const Cut& cut, std::int64_t c) {
   });
 }
 
-inline void find_centres(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1) {
+template <class T>
+void find_centres(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1) {
   if (cut.own_mean) return;
-  const float* x = static_cast<const float*>(job.x.data);
+  const T* x = static_cast<const T*>(job.x.data);
   float* centre = job.centre.data();
   if (!cut.last) {
     for (std::int64_t c = c0; c < c1; ++c) centre[c] = sampled_centre(x, cut, c);
@@ -99,9 +101,9 @@ HWY_INLINE bool centres_serve(float n, const float* s1, const float* s2) {
 
 /// Centre, Σd and Σd² of each lane of one vector column of `rows` rows, `stride` values apart: two
 /// passes, each lane about its own mean.
-template <bool kWhole>
-HWY_INLINE void column_sums(const float* p, std::int64_t rows, std::int64_t stride,
-                            std::int64_t valid, float* mean, float* s1, float* s2) {
+template <bool kWhole, class T>
+HWY_INLINE void column_sums(const T* p, std::int64_t rows, std::int64_t stride, std::int64_t valid,
+                            float* mean, float* s1, float* s2) {
   const F32 d;
   const VF zero = hn::Zero(d);
   VF a0 = zero, a1 = zero, a2 = zero, a3 = zero;
@@ -150,17 +152,18 @@ HWY_INLINE void column_sums(const float* p, std::int64_t rows, std::int64_t stri
 
 /// Adds the sums of a vector column lane by lane: about the centre where that serves, else about
 /// the lane's own mean, else in double.
-inline void add_lanes(const float* x, const Cut& cut, const Block& block, std::int64_t c,
-                      std::int64_t valid, const float* centre, double count_before, const float* s1,
-                      const float* s2, const GroupSums& sums) {
+template <class T>
+void add_lanes(const T* x, const Cut& cut, const Block& block, std::int64_t c, std::int64_t valid,
+               const float* centre, double count_before, const float* s1, const float* s2,
+               const GroupSums& sums) {
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
   float own_centre[kLanes] = {}, own_s1[kLanes] = {}, own_s2[kLanes] = {};
   const auto n = static_cast<double>(block.count());
   if (!cut.few()) {
-    const float* p = x + cut.offset(block, c);
+    const T* p = x + cut.offset(block, c);
     const bool whole = valid == static_cast<std::int64_t>(hn::Lanes(F32()));
-    (whole ? column_sums<true> : column_sums<false>)(p, block.row1 - block.row0, cut.channels,
-                                                     valid, own_centre, own_s1, own_s2);
+    (whole ? column_sums<true, T> : column_sums<false, T>)(p, block.row1 - block.row0, cut.channels,
+                                                           valid, own_centre, own_s1, own_s2);
   }
   for (std::int64_t k = 0; k < valid; ++k) {
     BlockSums part{static_cast<double>(own_centre[k]), static_cast<double>(own_s1[k]),
@@ -178,9 +181,10 @@ inline void add_lanes(const float* x, const Cut& cut, const Block& block, std::i
 }
 
 /// Adds a block's sums of channels [c, c + width) to those of its group.
-inline void add_columns(const float* x, const Cut& cut, const Block& block, std::int64_t c,
-                        std::int64_t width, const float* centre, double count_before,
-                        const ColumnTotals& totals, const GroupSums& sums) {
+template <class T>
+void add_columns(const T* x, const Cut& cut, const Block& block, std::int64_t c, std::int64_t width,
+                 const float* centre, double count_before, const ColumnTotals& totals,
+                 const GroupSums& sums) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
   const auto n = static_cast<float>(block.count());
   const bool begins = count_before == 0;
@@ -200,9 +204,10 @@ inline void add_columns(const float* x, const Cut& cut, const Block& block, std:
   }
 }
 
-inline void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                         std::int64_t group, const GroupSums& sums) {
-  const float* x = static_cast<const float*>(job.x.data);
+template <class T>
+void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                  std::int64_t group, const GroupSums& sums) {
+  const T* x = static_cast<const T*>(job.x.data);
   ColumnTotals totals;
   if (cut.own_mean) totals.clear(kWideSlab);
   double count = 0;
@@ -223,25 +228,25 @@ inline void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0,
 
 // ---- Channels first ----
 
-inline void collect(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                    std::int64_t group, double* pivot, double* first, double* second) {
+template <class T>
+void collect(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+             std::int64_t group, double* pivot, double* first, double* second) {
   const GroupSums sums{pivot, first, second};
   if (cut.last) {
-    collect_last(job, cut, c0, c1, group, sums);
+    collect_last<T>(job, cut, c0, c1, group, sums);
     return;
   }
-  const float* x = static_cast<const float*>(job.x.data);
+  const T* x = static_cast<const T*>(job.x.data);
   double count = 0;
   for (std::int64_t b = cut.group_begin(group); b < cut.group_end(group); ++b) {
     const Block block = cut.block(b);
     const Patch patch = cut.patch(block);
     for (std::int64_t c = c0; c < c1; ++c) {
-      const float* p = x + cut.offset(block, c);
-      const float* next = job.ahead != 0 ? p - block.s0 / 2 + job.ahead : nullptr;
+      const T* p = x + cut.offset(block, c);
+      const T* next = job.ahead != 0 ? p - block.s0 / 2 + job.ahead : nullptr;
       sums.add(c, count, static_cast<double>(block.count()),
-               cut.own_mean
-                   ? block_sums<false>(p, patch, cut.few())
-                   : sums_about(p, patch, job.centre[static_cast<std::size_t>(c)], next));
+               cut.own_mean ? block_sums<false>(p, patch, cut.few())
+                            : sums_about(p, patch, job.centre[static_cast<std::size_t>(c)], next));
     }
     count += static_cast<double>(block.count());
   }

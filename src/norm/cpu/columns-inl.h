@@ -32,22 +32,24 @@ struct ColumnTotals {
   }
 };
 
-/// How many rows ahead the memory is asked for what comes next, in a pass over `width` values of each
-/// row: far enough that it has come by then.
-inline std::int64_t rows_ahead(std::int64_t width) {
-  constexpr std::int64_t kValues = 1024;
+/// How many rows ahead the memory is asked for what comes next, in a pass over `width` values of
+/// each row: far enough that it has come by then.
+template <class T>
+std::int64_t rows_ahead(std::int64_t width) {
+  constexpr std::int64_t kValues = 4096 / sizeof(T);
   return std::max(kRowQuad, (kValues + width - 1) / std::max<std::int64_t>(width, 1));
 }
 
-/// Fetches a vector column of four rows.
-HWY_INLINE void fetch_quad(const float* p, std::int64_t stride) {
+/// Fetches a pack of each of four rows.
+template <class T>
+HWY_INLINE void fetch_quad(const T* p, std::int64_t stride) {
   for (std::int64_t r = 0; r < kRowQuad; ++r) hwy::Prefetch(p + r * stride);
 }
 
 /// Adds four rows to the sums of a vector column.
-template <bool kWhole>
-HWY_INLINE void add_quad(const float* p, std::int64_t stride, std::int64_t valid, VF centre,
-                         float* s1, float* s2) {
+template <bool kWhole, class T>
+HWY_INLINE void add_quad(const T* p, std::int64_t stride, std::int64_t valid, VF centre, float* s1,
+                         float* s2) {
   const F32 d;
   const VF d0 = hn::Sub(load<kWhole>(d, p, valid), centre);
   const VF d1 = hn::Sub(load<kWhole>(d, p + stride, valid), centre);
@@ -59,8 +61,8 @@ HWY_INLINE void add_quad(const float* p, std::int64_t stride, std::int64_t valid
   hn::Store(hn::Add(hn::Load(d, s2), hn::Add(squares01, squares23)), d, s2);
 }
 
-template <bool kWhole>
-HWY_INLINE void add_row(const float* p, std::int64_t valid, VF centre, float* s1, float* s2) {
+template <bool kWhole, class T>
+HWY_INLINE void add_row(const T* p, std::int64_t valid, VF centre, float* s1, float* s2) {
   const F32 d;
   const VF difference = hn::Sub(load<kWhole>(d, p, valid), centre);
   hn::Store(hn::Add(hn::Load(d, s1), difference), d, s1);
@@ -68,18 +70,19 @@ HWY_INLINE void add_row(const float* p, std::int64_t valid, VF centre, float* s1
 }
 
 /// Σd and Σd² of `width` columns over `rows` rows.
-inline void total_columns(const float* x, std::int64_t rows, std::int64_t stride,
-                          std::int64_t width, const float* centre, ColumnTotals& out) {
+template <class T>
+void total_columns(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t width,
+                   const float* centre, ColumnTotals& out) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   out.clear((width + lanes - 1) / lanes * lanes);
-  const std::int64_t ahead = rows_ahead(width) * stride;
+  const std::int64_t ahead = rows_ahead<T>(width) * stride;
   std::int64_t r = 0;
   for (; r + kRowQuad <= rows; r += kRowQuad) {
-    const float* p = x + r * stride;
+    const T* p = x + r * stride;
     std::int64_t j = 0;
     for (; j + lanes <= width; j += lanes) {
-      fetch_quad(p + ahead + j, stride);
+      if (kPack<T> == 1 || j / lanes % kPack<T> == 0) fetch_quad(p + ahead + j, stride);
       add_quad<true>(p + j, stride, lanes, hn::LoadU(d, centre + j), out.s1 + j, out.s2 + j);
     }
     if (j < width) {
@@ -88,7 +91,7 @@ inline void total_columns(const float* x, std::int64_t rows, std::int64_t stride
     }
   }
   for (; r < rows; ++r) {
-    const float* p = x + r * stride;
+    const T* p = x + r * stride;
     std::int64_t j = 0;
     for (; j + lanes <= width; j += lanes) {
       add_row<true>(p + j, lanes, hn::LoadU(d, centre + j), out.s1 + j, out.s2 + j);

@@ -14,11 +14,12 @@ HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
 
 /// Where a vector of a row begins; the mask's bit i is that of x[i].
+template <class T>
 struct GradientAt {
-  const float *x, *dy;
+  const T *x, *dy;
   const std::uint8_t* mask;
-  float *dx, *dadd;  // propagate only
-  bool stream;       // whole vectors of dx and dadd bypass the cache
+  T *dx, *dadd;  // propagate only
+  bool stream;   // packs of dx and dadd bypass the cache
 
   HWY_INLINE GradientAt row(std::int64_t r, std::int64_t stride, std::int64_t mask_stride) const {
     return {x + r * stride,
@@ -31,27 +32,29 @@ struct GradientAt {
 };
 
 /// Fetches the lines of x and dy `ahead` values behind i, unless that is 0.
-HWY_INLINE void fetch_pair(const GradientAt& at, std::int64_t i, std::int64_t ahead) {
+template <class T>
+HWY_INLINE void fetch_pair(const GradientAt<T>& at, std::int64_t i, std::int64_t ahead) {
   if (ahead == 0) return;
   hwy::Prefetch(at.x + i + ahead);
   hwy::Prefetch(at.dy + i + ahead);
 }
 
-inline GradientAt gradient_at(const GradientJob& job, const Cut& cut, std::int64_t r,
-                              std::int64_t c, bool stream = false) {
+template <class T>
+GradientAt<T> gradient_at(const GradientJob& job, const Cut& cut, std::int64_t r, std::int64_t c,
+                          bool stream = false) {
   const std::int64_t base = cut.offset(r, c);
-  GradientAt at{static_cast<const float*>(job.x.data) + base,
-                static_cast<const float*>(job.dy.data) + base,
-                nullptr,
-                nullptr,
-                nullptr,
-                stream};
+  GradientAt<T> at{static_cast<const T*>(job.x.data) + base,
+                   static_cast<const T*>(job.dy.data) + base,
+                   nullptr,
+                   nullptr,
+                   nullptr,
+                   stream};
   if (job.epilogue.activation != Activation::none) {
     at.mask = job.state.mask.data() + cut.mask_row(r, c) + (cut.last ? c / 8 : 0);
   }
-  if (job.dx.data != nullptr) at.dx = static_cast<float*>(job.dx.data) + base;
+  if (job.dx.data != nullptr) at.dx = static_cast<T*>(job.dx.data) + base;
   if (job.dadd != nullptr && job.dadd->has_value()) {
-    at.dadd = static_cast<float*>((*job.dadd)->data) + base;
+    at.dadd = static_cast<T*>((*job.dadd)->data) + base;
   }
   return at;
 }
@@ -73,8 +76,8 @@ HWY_INLINE CentreLanes centres_of(F32 d, const GradientJob& job, std::int64_t c,
 }
 
 /// dy behind the activation; with kAnywhere i need not be a multiple of the lanes.
-template <bool kWhole, Activation kActivation, bool kAnywhere = false>
-HWY_INLINE VF masked(const GradientAt& at, float slope, std::int64_t i, std::int64_t valid) {
+template <bool kWhole, Activation kActivation, bool kAnywhere = false, class T>
+HWY_INLINE VF masked(const GradientAt<T>& at, float slope, std::int64_t i, std::int64_t valid) {
   const F32 d;
   const VF dy = load<kWhole>(d, at.dy + i, valid);
   if constexpr (kActivation == Activation::none) {
@@ -86,8 +89,8 @@ HWY_INLINE VF masked(const GradientAt& at, float slope, std::int64_t i, std::int
   }
 }
 
-template <bool kWhole>
-HWY_INLINE VF centred(const CentreLanes& lanes, const GradientAt& at, std::int64_t i,
+template <bool kWhole, class T>
+HWY_INLINE VF centred(const CentreLanes& lanes, const GradientAt<T>& at, std::int64_t i,
                       std::int64_t valid) {
   return hn::Sub(hn::Sub(load<kWhole>(F32(), at.x + i, valid), lanes.hi), lanes.lo);
 }

@@ -1,4 +1,4 @@
-// The f32 kernels, compiled once per instruction set by Highway, and the table of the results.
+// The f32 kernels, compiled once per instruction set by Highway, and the table of all kernels.
 
 // AVX3_DL differs from AVX3 only in instructions that are not used here.
 #define HWY_DISABLED_TARGETS HWY_AVX3_DL
@@ -17,10 +17,13 @@ HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
 
 const RowImplementation& row_implementation();  // row_kernels.cpp
-Implementation make_implementation(const char* name);
-Implementation make_implementation(const char* name) {
-  return {name,      false,  find_centres, collect,
-          normalize, reduce, propagate,    &row_implementation()};
+Implementation bf16_implementation();           // bf16_kernels.cpp
+InstructionSet make_instruction_set(const char* name);
+InstructionSet make_instruction_set(const char* name) {
+  const Implementation f32{
+      false,         find_centres<float>, collect<float>,       normalize<float>,
+      reduce<float>, propagate<float>,    &row_implementation()};
+  return {name, f32, bf16_implementation()};
 }
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE
@@ -34,36 +37,36 @@ namespace evenkeel::norm {
 namespace {
 
 /// Highway's targets of this build in order of preference, with the names users type.
-std::vector<Implementation> make_table() {
-  std::vector<Implementation> table;
+std::vector<InstructionSet> make_table() {
+  std::vector<InstructionSet> table;
   const auto add = [&](std::int64_t target, const char* name, auto make) {
     if ((hwy::SupportedTargets() & target) != 0) table.push_back(make(name));
   };
 #if HWY_TARGETS & HWY_AVX3
-  add(HWY_AVX3, "avx512", N_AVX3::make_implementation);
+  add(HWY_AVX3, "avx512", N_AVX3::make_instruction_set);
 #endif
 #if HWY_TARGETS & HWY_AVX2
-  add(HWY_AVX2, "avx2", N_AVX2::make_implementation);
+  add(HWY_AVX2, "avx2", N_AVX2::make_instruction_set);
 #endif
 #if HWY_TARGETS & HWY_SSE4
-  add(HWY_SSE4, "sse4", N_SSE4::make_implementation);
+  add(HWY_SSE4, "sse4", N_SSE4::make_instruction_set);
 #endif
 #if HWY_TARGETS & HWY_SSSE3
-  add(HWY_SSSE3, "ssse3", N_SSSE3::make_implementation);
+  add(HWY_SSSE3, "ssse3", N_SSSE3::make_instruction_set);
 #endif
 #if HWY_TARGETS & HWY_NEON
-  add(HWY_NEON, "neon", N_NEON::make_implementation);
+  add(HWY_NEON, "neon", N_NEON::make_instruction_set);
 #endif
 #if HWY_TARGETS & HWY_EMU128
-  add(HWY_EMU128, "emulated", N_EMU128::make_implementation);
+  add(HWY_EMU128, "emulated", N_EMU128::make_instruction_set);
 #endif
   return table;
 }
 
 }  // namespace
 
-std::span<const Implementation> simd_implementations() {
-  static const std::vector<Implementation> table = make_table();
+std::span<const InstructionSet> instruction_sets() {
+  static const std::vector<InstructionSet> table = make_table();
   return table;
 }
 

@@ -32,12 +32,13 @@ HWY_INLINE NormalizeLanes side_by_side(F32 d, const Coefficients& q, std::int64_
 }
 
 /// Where a row begins; the mask's bit i is that of x[i].
+template <class T>
 struct NormalizeAt {
-  const float* x;
-  const float* add;
-  float* y;
+  const T* x;
+  const T* add;
+  T* y;
   std::uint8_t* mask;
-  bool stream;  ///< whole vectors of y bypass the cache
+  bool stream;  ///< packs of y bypass the cache
 
   HWY_INLINE NormalizeAt row(std::int64_t r, std::int64_t stride, std::int64_t mask_stride) const {
     return {x + r * stride, add != nullptr ? add + r * stride : nullptr, y + r * stride,
@@ -46,8 +47,8 @@ struct NormalizeAt {
 };
 
 /// A vector of y; `passed` is what the activation let through.
-template <bool kWhole, Activation kActivation, bool kAdd>
-HWY_INLINE VF normalized_vector(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
+template <bool kWhole, Activation kActivation, bool kAdd, class T>
+HWY_INLINE VF normalized_vector(const NormalizeLanes& lanes, const NormalizeAt<T>& at, float slope,
                                 std::int64_t i, std::int64_t valid, hn::Mask<F32>& passed) {
   const F32 d;
   const VF centred = hn::Sub(hn::Sub(load<kWhole>(d, at.x + i, valid), lanes.hi), lanes.lo);
@@ -65,82 +66,97 @@ HWY_INLINE VF normalized_vector(const NormalizeLanes& lanes, const NormalizeAt& 
   return z;
 }
 
-template <bool kWhole, Activation kActivation, bool kAdd>
-HWY_INLINE void normalize_vector(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
-                                 std::int64_t i, std::int64_t valid) {
-  const F32 d;
-  auto passed = hn::FirstN(d, 0);
-  const VF z = normalized_vector<kWhole, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
-  if (kActivation != Activation::none && at.mask != nullptr) {
-    store_mask<kWhole>(d, passed, at.mask, i, valid);
-  }
-  put<kWhole>(z, d, at.y + i, valid, at.stream);
-}
-
-/// A row of one channel whose whole vectors bypass the cache wherever it begins.
-template <Activation kActivation, bool kAdd>
-HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
-                           std::int64_t length, const float* next) {
+/// A pack of y or one vector of it; lanes[0 …] belong to the vectors.
+template <std::int64_t kVectors, bool kWhole, Activation kActivation, bool kAdd, class T>
+HWY_INLINE void normalize_vectors(const Each<NormalizeLanes, kVectors>& lanes,
+                                  const NormalizeAt<T>& at, float slope, std::int64_t i,
+                                  std::int64_t valid) {
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  Each<VF, kVectors> z;
+  for (std::int64_t v = 0; v < kVectors; ++v) {
+    auto passed = hn::FirstN(d, 0);
+    const std::int64_t from = i + v * step;
+    z[v] = normalized_vector<kWhole, kActivation, kAdd>(lanes[v], at, slope, from, valid, passed);
+    if (kActivation != Activation::none && at.mask != nullptr) {
+      store_mask<kWhole>(d, passed, at.mask, from, valid);
+    }
+  }
+  put<kVectors, kWhole>(z, d, at.y + i, valid, at.stream);
+}
+
+/// A row of one channel whose packs bypass the cache wherever it begins.
+template <Activation kActivation, bool kAdd, class T>
+HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at, float slope,
+                           std::int64_t length, const T* next) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t pack = pack_lanes<T>();
   const bool masks = kActivation != Activation::none && at.mask != nullptr;
   MaskWriter mask(at.mask);
   auto passed = hn::FirstN(d, 0);
-  const auto part = [&](std::int64_t i, std::int64_t valid) HWY_ATTR {
-    const VF z = normalized_vector<false, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
-    store_part(z, d, at.y + i, valid);
-    if (masks) mask.add(d, passed, valid);
+  std::int64_t i = 0;
+  const auto parts_until = [&](std::int64_t end) HWY_ATTR {
+    while (i < end) {
+      const std::int64_t valid = std::min(step, end - i);
+      const VF z = normalized_vector<false, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
+      store_part(z, d, at.y + i, valid);
+      if (masks) mask.add(d, passed, valid);
+      i += valid;
+    }
   };
-  std::int64_t i = lanes_before_line(at.y, length);
-  if (i > 0) part(0, i);
-  for (; i + step <= length; i += step) {
+  parts_until(lanes_before_line(at.y, length));
+  for (; i + pack <= length; i += pack) {
     if (next != nullptr) hwy::Prefetch(next + i / 2);
-    const VF z = normalized_vector<true, kActivation, kAdd>(lanes, at, slope, i, step, passed);
-    hn::Stream(z, d, at.y + i);
-    if (masks) mask.add(d, passed, step);
+    Each<VF, kPack<T>> z;
+    for (std::int64_t k = 0; k < kPack<T>; ++k) {
+      z[k] =
+          normalized_vector<true, kActivation, kAdd>(lanes, at, slope, i + k * step, step, passed);
+      if (masks) mask.add(d, passed, step);
+    }
+    put_pack(z, d, at.y + i, true);
   }
-  if (i < length) part(i, length - i);
+  parts_until(length);
   if (masks) mask.finish();
 }
 
 /// A row of one channel. Half of the row at `next` is fetched, unless that is null.
-template <Activation kActivation, bool kAdd>
-HWY_INLINE void normalize_row(const NormalizeLanes& lanes, const NormalizeAt& at, float slope,
-                              std::int64_t length, const float* next) {
-  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
-  std::int64_t i = 0;
-  for (; i + 2 * step <= length; i += 2 * step) {
+template <Activation kActivation, bool kAdd, class T>
+HWY_INLINE void normalize_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at, float slope,
+                              std::int64_t length, const T* next) {
+  const auto fetch = [&](std::int64_t i) HWY_ATTR {
     if (next != nullptr) hwy::Prefetch(next + i / 2);
-    normalize_vector<true, kActivation, kAdd>(lanes, at, slope, i, step);
-    normalize_vector<true, kActivation, kAdd>(lanes, at, slope, i + step, step);
-  }
-  for (; i + step <= length; i += step) {
-    normalize_vector<true, kActivation, kAdd>(lanes, at, slope, i, step);
-  }
-  if (i < length) normalize_vector<false, kActivation, kAdd>(lanes, at, slope, i, length - i);
+  };
+  for_each_two_packs<T>(length, fetch,
+                        [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+                          constexpr std::int64_t kVectors = decltype(vectors)::value;
+                          Each<NormalizeLanes, kVectors> same;
+                          for (NormalizeLanes& one : same) one = lanes;
+                          normalize_vectors<kVectors, decltype(whole)::value, kActivation, kAdd>(
+                              same, at, slope, i, valid);
+                        });
 }
 
 /// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
-template <std::int64_t kRows, Activation kActivation, bool kAdd>
-HWY_INLINE void normalize_channels(const Coefficients& q, const NormalizeAt& at, float slope,
+template <std::int64_t kRows, Activation kActivation, bool kAdd, class T>
+HWY_INLINE void normalize_channels(const Coefficients& q, const NormalizeAt<T>& at, float slope,
                                    std::int64_t c0, std::int64_t width, std::int64_t stride,
                                    std::int64_t mask_stride) {
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + step <= width; i += step) {
-    const NormalizeLanes lanes = side_by_side<true>(d, q, c0 + i, step);
-    for (std::int64_t r = 0; r < kRows; ++r) {
-      normalize_vector<true, kActivation, kAdd>(lanes, at.row(r, stride, mask_stride), slope, i,
-                                                step);
-    }
-  }
-  if (i == width) return;
-  const NormalizeLanes lanes = side_by_side<false>(d, q, c0 + i, width - i);
-  for (std::int64_t r = 0; r < kRows; ++r) {
-    normalize_vector<false, kActivation, kAdd>(lanes, at.row(r, stride, mask_stride), slope, i,
-                                               width - i);
-  }
+  for_each_pack<T>(0, width,
+                   [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+                     constexpr std::int64_t kVectors = decltype(vectors)::value;
+                     constexpr bool kWhole = decltype(whole)::value;
+                     Each<NormalizeLanes, kVectors> lanes;
+                     for (std::int64_t v = 0; v < kVectors; ++v) {
+                       lanes[v] = side_by_side<kWhole>(d, q, c0 + i + v * step, valid);
+                     }
+                     for (std::int64_t r = 0; r < kRows; ++r) {
+                       normalize_vectors<kVectors, kWhole, kActivation, kAdd>(
+                           lanes, at.row(r, stride, mask_stride), slope, i, valid);
+                     }
+                   });
 }
 
 inline bool any_wide_in(const Coefficients& q, std::int64_t c0, std::int64_t c1) {
@@ -154,39 +170,42 @@ struct WideValue {
   bool passed;
 };
 
-inline WideValue wide_value(const NormalizeJob& job, std::int64_t c, std::int64_t offset) {
-  const auto x = static_cast<double>(static_cast<const float*>(job.x.data)[offset]);
+template <class T>
+WideValue wide_value(const NormalizeJob& job, std::int64_t c, std::int64_t offset) {
+  const double x = in_double(static_cast<const T*>(job.x.data)[offset]);
   WideValue result{c, 0, true};
-  result.y = epilogue_value(static_cast<float>(exact_normalized(x, job, c)), job.epilogue, offset,
-                            result.passed);
+  result.y = epilogue_value<T>(static_cast<float>(exact_normalized(x, job, c)), job.epilogue,
+                               offset, result.passed);
   return result;
 }
 
-inline void put_wide(const NormalizeJob& job, const WideValue& value, std::int64_t offset,
-                     std::int64_t mask_row, std::int64_t bit) {
-  static_cast<float*>(job.y.data)[offset] = value.y;
+template <class T>
+void put_wide(const NormalizeJob& job, const WideValue& value, std::int64_t offset,
+              std::int64_t mask_row, std::int64_t bit) {
+  static_cast<T*>(job.y.data)[offset] = stored<T>(value.y);
   if (job.mask == nullptr) return;
   std::uint8_t& byte = job.mask[mask_row + bit / 8];
   const auto flag = static_cast<unsigned>(1 << (bit % 8));
   byte = static_cast<std::uint8_t>(value.passed ? byte | flag : byte & ~flag);
 }
 
-inline NormalizeAt normalize_at(const NormalizeJob& job, const Cut& cut, std::int64_t r,
-                                std::int64_t c, bool stream) {
+template <class T>
+NormalizeAt<T> normalize_at(const NormalizeJob& job, const Cut& cut, std::int64_t r, std::int64_t c,
+                            bool stream) {
   const std::int64_t base = cut.offset(r, c);
-  return {static_cast<const float*>(job.x.data) + base,
-          job.epilogue.add ? static_cast<const float*>(job.epilogue.add->data) + base : nullptr,
-          static_cast<float*>(job.y.data) + base,
+  return {static_cast<const T*>(job.x.data) + base,
+          job.epilogue.add ? static_cast<const T*>(job.epilogue.add->data) + base : nullptr,
+          static_cast<T*>(job.y.data) + base,
           job.mask != nullptr ? job.mask + cut.mask_row(r, c) + (cut.last ? c / 8 : 0) : nullptr,
           stream};
 }
 
-template <Activation kActivation, bool kAdd>
+template <class T, Activation kActivation, bool kAdd>
 void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                      std::int64_t row0, std::int64_t row1) {
   const Coefficients& q = job.coefficients;
   const auto slope = static_cast<float>(job.epilogue.slope);
-  const bool aligned = can_stream(static_cast<float*>(job.y.data), cut.s);
+  const bool aligned = can_stream(static_cast<const T*>(job.y.data), cut.s);
   const bool anywhere = job.passage.stream && !aligned;
   for (std::int64_t r = row0; r < row1; ++r) {
     for (std::int64_t c = c0; c < c1; ++c) {
@@ -194,12 +213,12 @@ void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c0, s
       const std::int64_t base = cut.offset(r, c);
       if (q.wide[k] != 0) {
         for (std::int64_t i = 0; i < cut.s; ++i) {
-          put_wide(job, wide_value(job, c, base + i), base + i, cut.mask_row(r, c), i);
+          put_wide<T>(job, wide_value<T>(job, c, base + i), base + i, cut.mask_row(r, c), i);
         }
         continue;
       }
-      const NormalizeAt at = normalize_at(job, cut, r, c, job.passage.stream && aligned);
-      const float* next = job.passage.ahead != 0 ? at.x + job.passage.ahead + cut.s / 2 : nullptr;
+      const NormalizeAt<T> at = normalize_at<T>(job, cut, r, c, job.passage.stream && aligned);
+      const T* next = job.passage.ahead != 0 ? at.x + job.passage.ahead + cut.s / 2 : nullptr;
       if (anywhere) {
         stream_row<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next);
       } else {
@@ -210,22 +229,22 @@ void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c0, s
 }
 
 /// Channels [c0, c1) of rows [row0, row1).
-template <Activation kActivation, bool kAdd>
+template <class T, Activation kActivation, bool kAdd>
 void normalize_rows(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1) {
   const auto slope = static_cast<float>(job.epilogue.slope);
   const bool stream =
-      job.passage.stream && can_stream(static_cast<float*>(job.y.data) + c0, cut.channels);
+      job.passage.stream && can_stream(static_cast<const T*>(job.y.data) + c0, cut.channels);
   const std::int64_t mask_stride = cut.mask_row_bytes();
   std::int64_t r = row0;
   for (; r + kRowQuad <= row1; r += kRowQuad) {
     normalize_channels<kRowQuad, kActivation, kAdd>(job.coefficients,
-                                                    normalize_at(job, cut, r, c0, stream), slope,
+                                                    normalize_at<T>(job, cut, r, c0, stream), slope,
                                                     c0, c1 - c0, cut.channels, mask_stride);
   }
   for (; r < row1; ++r) {
     normalize_channels<1, kActivation, kAdd>(job.coefficients,
-                                             normalize_at(job, cut, r, c0, stream), slope, c0,
+                                             normalize_at<T>(job, cut, r, c0, stream), slope, c0,
                                              c1 - c0, cut.channels, mask_stride);
   }
 }
@@ -258,45 +277,46 @@ void for_each_wide_row(const Coefficients& q, std::int64_t c0, std::int64_t c1, 
   }
 }
 
-template <Activation kActivation, bool kAdd>
+template <class T, Activation kActivation, bool kAdd>
 void normalize_last(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1) {
   for_each_wide_row<WideValue>(
       job.coefficients, c0, c1, row0, row1,
       [&](std::int64_t begin, std::int64_t end, std::int64_t r0, std::int64_t r1) {
-        normalize_rows<kActivation, kAdd>(job, cut, begin, end, r0, r1);
+        normalize_rows<T, kActivation, kAdd>(job, cut, begin, end, r0, r1);
       },
-      [&](std::int64_t r, std::int64_t c) { return wide_value(job, c, cut.offset(r, c)); },
+      [&](std::int64_t r, std::int64_t c) { return wide_value<T>(job, c, cut.offset(r, c)); },
       [&](std::int64_t r, const WideValue& value) {
-        put_wide(job, value, cut.offset(r, value.channel), cut.mask_row(r, 0), value.channel);
+        put_wide<T>(job, value, cut.offset(r, value.channel), cut.mask_row(r, 0), value.channel);
       });
 }
 
-template <Activation kActivation, bool kAdd>
+template <class T, Activation kActivation, bool kAdd>
 void normalize_as(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                   std::int64_t row0, std::int64_t row1) {
   if (cut.last) {
-    normalize_last<kActivation, kAdd>(job, cut, c0, c1, row0, row1);
+    normalize_last<T, kActivation, kAdd>(job, cut, c0, c1, row0, row1);
   } else {
-    normalize_first<kActivation, kAdd>(job, cut, c0, c1, row0, row1);
+    normalize_first<T, kActivation, kAdd>(job, cut, c0, c1, row0, row1);
   }
 }
 
-inline void normalize(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                      std::int64_t row0, std::int64_t row1) {
+template <class T>
+void normalize(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+               std::int64_t row0, std::int64_t row1) {
   const bool add = job.epilogue.add.has_value();
   switch (job.epilogue.activation) {
     case Activation::none:
-      (add ? normalize_as<Activation::none, true>
-           : normalize_as<Activation::none, false>)(job, cut, c0, c1, row0, row1);
+      (add ? normalize_as<T, Activation::none, true>
+           : normalize_as<T, Activation::none, false>)(job, cut, c0, c1, row0, row1);
       break;
     case Activation::relu:
-      (add ? normalize_as<Activation::relu, true>
-           : normalize_as<Activation::relu, false>)(job, cut, c0, c1, row0, row1);
+      (add ? normalize_as<T, Activation::relu, true>
+           : normalize_as<T, Activation::relu, false>)(job, cut, c0, c1, row0, row1);
       break;
     case Activation::leaky_relu:
-      (add ? normalize_as<Activation::leaky_relu, true>
-           : normalize_as<Activation::leaky_relu, false>)(job, cut, c0, c1, row0, row1);
+      (add ? normalize_as<T, Activation::leaky_relu, true>
+           : normalize_as<T, Activation::leaky_relu, false>)(job, cut, c0, c1, row0, row1);
       break;
   }
 }

@@ -31,92 +31,121 @@ HWY_INLINE PropagateLanes propagate_lanes(F32 d, const GradientJob& job, std::in
           load<kWhole>(d, job.b_f32.data() + c, valid)};
 }
 
-/// dx, and dadd where it is wanted. With constant statistics dx = scale·g.
-template <bool kWhole, Activation kActivation, bool kConstant, bool kAnywhere = false>
-HWY_INLINE void propagate_vector(const PropagateLanes& lanes, const GradientAt& at, float slope,
-                                 std::int64_t i, std::int64_t valid) {
-  const F32 d;
+/// A vector of g and of dx. With constant statistics dx = scale·g.
+struct PropagatedVector {
+  VF g, dx;
+};
+
+template <bool kWhole, Activation kActivation, bool kConstant, bool kAnywhere, class T>
+HWY_INLINE PropagatedVector propagated_vector(const PropagateLanes& lanes, const GradientAt<T>& at,
+                                              float slope, std::int64_t i, std::int64_t valid) {
   const VF g = masked<kWhole, kActivation, kAnywhere>(at, slope, i, valid);
   VF bracket = g;
   if constexpr (!kConstant) {
     bracket = hn::NegMulAdd(centred<kWhole>(lanes.centre, at, i, valid), lanes.b,
                             hn::Sub(hn::Sub(g, lanes.a_hi), lanes.a_lo));
   }
-  if (at.dadd != nullptr) put<kWhole>(g, d, at.dadd + i, valid, at.stream);
-  put<kWhole>(hn::Mul(bracket, lanes.scale), d, at.dx + i, valid, at.stream);
+  return {g, hn::Mul(bracket, lanes.scale)};
+}
+
+/// A pack of dx or one vector of it, and of dadd where it is wanted; lanes[0 …] belong to the
+/// vectors.
+template <std::int64_t kVectors, bool kWhole, Activation kActivation, bool kConstant,
+          bool kAnywhere = false, class T>
+HWY_INLINE void propagate_vectors(const Each<PropagateLanes, kVectors>& lanes,
+                                  const GradientAt<T>& at, float slope, std::int64_t i,
+                                  std::int64_t valid) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  Each<VF, kVectors> g, dx;
+  for (std::int64_t v = 0; v < kVectors; ++v) {
+    const PropagatedVector one = propagated_vector<kWhole, kActivation, kConstant, kAnywhere>(
+        lanes[v], at, slope, i + v * step, valid);
+    g[v] = one.g;
+    dx[v] = one.dx;
+  }
+  if (at.dadd != nullptr) put<kVectors, kWhole>(g, d, at.dadd + i, valid, at.stream);
+  put<kVectors, kWhole>(dx, d, at.dx + i, valid, at.stream);
+}
+
+/// The same with the same numbers for all vectors.
+template <std::int64_t kVectors, bool kWhole, Activation kActivation, bool kConstant,
+          bool kAnywhere, class T>
+HWY_INLINE void propagate_alike(const PropagateLanes& lanes, const GradientAt<T>& at, float slope,
+                                std::int64_t i, std::int64_t valid) {
+  Each<PropagateLanes, kVectors> same;
+  for (PropagateLanes& one : same) one = lanes;
+  propagate_vectors<kVectors, kWhole, kActivation, kConstant, kAnywhere>(same, at, slope, i, valid);
 }
 
 /// A row of one channel.
-template <Activation kActivation, bool kConstant>
-HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt& at, float slope,
+template <Activation kActivation, bool kConstant, class T>
+HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt<T>& at, float slope,
                               std::int64_t length, std::int64_t ahead) {
-  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
-  std::int64_t i = 0;
-  for (; i + 2 * step <= length; i += 2 * step) {
-    fetch_pair(at, i / 2, ahead);
-    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i, step);
-    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i + step, step);
-  }
-  for (; i + step <= length; i += step) {
-    propagate_vector<true, kActivation, kConstant>(lanes, at, slope, i, step);
-  }
-  if (i < length) {
-    propagate_vector<false, kActivation, kConstant>(lanes, at, slope, i, length - i);
-  }
+  for_each_two_packs<T>(
+      length, [&](std::int64_t i) HWY_ATTR { fetch_pair(at, i / 2, ahead); },
+      [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+        propagate_alike<decltype(vectors)::value, decltype(whole)::value, kActivation, kConstant,
+                        false>(lanes, at, slope, i, valid);
+      });
 }
 
-/// A row of one channel whose whole vectors of dx bypass the cache wherever it begins; dadd, where
-/// it is wanted, begins at the same place of a line.
-template <Activation kActivation, bool kConstant>
-HWY_INLINE void stream_gradient_row(const PropagateLanes& lanes, const GradientAt& at, float slope,
-                                    std::int64_t length, std::int64_t ahead) {
+/// A row of one channel whose packs of dx bypass the cache wherever it begins; dadd, where it is
+/// wanted, begins at the same place of a line.
+template <Activation kActivation, bool kConstant, class T>
+HWY_INLINE void stream_gradient_row(const PropagateLanes& lanes, const GradientAt<T>& at,
+                                    float slope, std::int64_t length, std::int64_t ahead) {
   const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
-  std::int64_t i = lanes_before_line(at.dx, length);
-  if (i > 0) propagate_vector<false, kActivation, kConstant, true>(lanes, at, slope, 0, i);
-  for (; i + step <= length; i += step) {
+  const std::int64_t pack = pack_lanes<T>();
+  std::int64_t i = 0;
+  const auto parts_until = [&](std::int64_t end) HWY_ATTR {
+    while (i < end) {
+      const std::int64_t valid = std::min(step, end - i);
+      propagate_alike<1, false, kActivation, kConstant, true>(lanes, at, slope, i, valid);
+      i += valid;
+    }
+  };
+  parts_until(lanes_before_line(at.dx, length));
+  for (; i + pack <= length; i += pack) {
     fetch_pair(at, i / 2, ahead);
-    propagate_vector<true, kActivation, kConstant, true>(lanes, at, slope, i, step);
+    propagate_alike<kPack<T>, true, kActivation, kConstant, true>(lanes, at, slope, i, step);
   }
-  if (i < length) {
-    propagate_vector<false, kActivation, kConstant, true>(lanes, at, slope, i, length - i);
-  }
+  parts_until(length);
 }
 
 /// Whether dx and dadd of every row begin at the same place of a line.
 inline bool gradients_in_step(const GradientJob& job) {
   if (!job.dadd->has_value()) return true;
-  const auto bytes = static_cast<std::uintptr_t>(hn::Lanes(F32()) * sizeof(float));
-  return reinterpret_cast<std::uintptr_t>(job.dx.data) % bytes ==
-         reinterpret_cast<std::uintptr_t>((*job.dadd)->data) % bytes;
+  return reinterpret_cast<std::uintptr_t>(job.dx.data) % vector_bytes() ==
+         reinterpret_cast<std::uintptr_t>((*job.dadd)->data) % vector_bytes();
 }
 
 /// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
-template <std::int64_t kRows, Activation kActivation, bool kConstant>
-HWY_INLINE void propagate_channels(const GradientJob& job, const GradientAt& at, std::int64_t c0,
+template <std::int64_t kRows, Activation kActivation, bool kConstant, class T>
+HWY_INLINE void propagate_channels(const GradientJob& job, const GradientAt<T>& at, std::int64_t c0,
                                    std::int64_t width, std::int64_t stride,
                                    std::int64_t mask_stride) {
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const auto slope = static_cast<float>(job.epilogue.slope);
-  const std::int64_t ahead = rows_ahead(width) * stride;
-  std::int64_t i = 0;
-  for (; i + step <= width; i += step) {
-    if constexpr (kRows == kRowQuad) {
-      fetch_quad(at.x + ahead + i, stride);
-      fetch_quad(at.dy + ahead + i, stride);
-    }
-    const PropagateLanes lanes = propagate_lanes<true>(d, job, c0 + i, step);
-    for (std::int64_t r = 0; r < kRows; ++r) {
-      propagate_vector<true, kActivation, kConstant>(lanes, at.row(r, stride, mask_stride), slope,
-                                                     i, step);
-    }
-  }
-  if (i == width) return;
-  const PropagateLanes lanes = propagate_lanes<false>(d, job, c0 + i, width - i);
-  for (std::int64_t r = 0; r < kRows; ++r) {
-    propagate_vector<false, kActivation, kConstant>(lanes, at.row(r, stride, mask_stride), slope, i,
-                                                    width - i);
-  }
+  const std::int64_t ahead = rows_ahead<T>(width) * stride;
+  for_each_pack<T>(0, width,
+                   [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+                     constexpr std::int64_t kVectors = decltype(vectors)::value;
+                     constexpr bool kWhole = decltype(whole)::value;
+                     if constexpr (kWhole && kRows == kRowQuad) {
+                       fetch_quad(at.x + ahead + i, stride);
+                       fetch_quad(at.dy + ahead + i, stride);
+                     }
+                     Each<PropagateLanes, kVectors> lanes;
+                     for (std::int64_t v = 0; v < kVectors; ++v) {
+                       lanes[v] = propagate_lanes<kWhole>(d, job, c0 + i + v * step, valid);
+                     }
+                     for (std::int64_t r = 0; r < kRows; ++r) {
+                       propagate_vectors<kVectors, kWhole, kActivation, kConstant>(
+                           lanes, at.row(r, stride, mask_stride), slope, i, valid);
+                     }
+                   });
 }
 
 struct WideGradient {
@@ -124,109 +153,112 @@ struct WideGradient {
   float dx, g;
 };
 
-inline WideGradient wide_gradient(const GradientJob& job, std::int64_t c, std::int64_t offset,
-                                  std::int64_t mask_row, std::int64_t bit) {
-  const auto x = static_cast<double>(static_cast<const float*>(job.x.data)[offset]);
-  const float g =
-      masked_gradient<float>(job, offset, mask_row + bit / 8, static_cast<int>(bit % 8));
+template <class T>
+WideGradient wide_gradient(const GradientJob& job, std::int64_t c, std::int64_t offset,
+                           std::int64_t mask_row, std::int64_t bit) {
+  const double x = in_double(static_cast<const T*>(job.x.data)[offset]);
+  const float g = masked_gradient<T>(job, offset, mask_row + bit / 8, static_cast<int>(bit % 8));
   return {c, static_cast<float>(exact_input_gradient(x, static_cast<double>(g), job, c)), g};
 }
 
-inline void put_wide(const GradientJob& job, const WideGradient& value, std::int64_t offset) {
-  if (job.dadd->has_value()) static_cast<float*>((*job.dadd)->data)[offset] = value.g;
-  static_cast<float*>(job.dx.data)[offset] = value.dx;
+template <class T>
+void put_wide(const GradientJob& job, const WideGradient& value, std::int64_t offset) {
+  if (job.dadd->has_value()) static_cast<T*>((*job.dadd)->data)[offset] = stored<T>(value.g);
+  static_cast<T*>(job.dx.data)[offset] = stored<T>(value.dx);
 }
 
 /// Whether the outputs of rows that begin at channel c can bypass the cache.
-inline bool can_stream_gradients(const GradientJob& job, std::int64_t c, std::int64_t stride) {
-  if (!job.passage.stream || !can_stream(static_cast<float*>(job.dx.data) + c, stride))
+template <class T>
+bool can_stream_gradients(const GradientJob& job, std::int64_t c, std::int64_t stride) {
+  if (!job.passage.stream || !can_stream(static_cast<const T*>(job.dx.data) + c, stride))
     return false;
-  return !job.dadd->has_value() || can_stream(static_cast<float*>((*job.dadd)->data) + c, stride);
+  return !job.dadd->has_value() || can_stream(static_cast<const T*>((*job.dadd)->data) + c, stride);
 }
 
-template <Activation kActivation, bool kConstant>
+template <class T, Activation kActivation, bool kConstant>
 void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                      std::int64_t row0, std::int64_t row1) {
-  const bool aligned = can_stream_gradients(job, 0, cut.s);
+  const bool aligned = can_stream_gradients<T>(job, 0, cut.s);
   const bool anywhere = job.passage.stream && !aligned && gradients_in_step(job);
   const std::int64_t ahead = job.passage.ahead != 0 ? job.passage.ahead + cut.s / 2 : 0;
   for (std::int64_t r = row0; r < row1; ++r) {
     for (std::int64_t c = c0; c < c1; ++c) {
       const auto k = static_cast<std::size_t>(c);
       if (job.coefficients.wide[k] == 0) {
-        const auto run = anywhere ? stream_gradient_row<kActivation, kConstant>
-                                  : propagate_row<kActivation, kConstant>;
-        run(propagate_lanes(F32(), job, k), gradient_at(job, cut, r, c, aligned || anywhere),
+        const auto run = anywhere ? stream_gradient_row<kActivation, kConstant, T>
+                                  : propagate_row<kActivation, kConstant, T>;
+        run(propagate_lanes(F32(), job, k), gradient_at<T>(job, cut, r, c, aligned || anywhere),
             static_cast<float>(job.epilogue.slope), cut.s, ahead);
         continue;
       }
       for (std::int64_t i = 0; i < cut.s; ++i) {
         const std::int64_t offset = cut.offset(r, c) + i;
-        put_wide(job, wide_gradient(job, c, offset, cut.mask_row(r, c), i), offset);
+        put_wide<T>(job, wide_gradient<T>(job, c, offset, cut.mask_row(r, c), i), offset);
       }
     }
   }
 }
 
 /// Channels [c0, c1) of rows [row0, row1).
-template <Activation kActivation, bool kConstant>
+template <class T, Activation kActivation, bool kConstant>
 void propagate_rows(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1) {
-  const bool stream = can_stream_gradients(job, c0, cut.channels);
+  const bool stream = can_stream_gradients<T>(job, c0, cut.channels);
   const std::int64_t mask_stride = cut.mask_row_bytes();
   std::int64_t r = row0;
   for (; r + kRowQuad <= row1; r += kRowQuad) {
-    propagate_channels<kRowQuad, kActivation, kConstant>(job, gradient_at(job, cut, r, c0, stream),
-                                                         c0, c1 - c0, cut.channels, mask_stride);
+    propagate_channels<kRowQuad, kActivation, kConstant>(
+        job, gradient_at<T>(job, cut, r, c0, stream), c0, c1 - c0, cut.channels, mask_stride);
   }
   for (; r < row1; ++r) {
-    propagate_channels<1, kActivation, kConstant>(job, gradient_at(job, cut, r, c0, stream), c0,
+    propagate_channels<1, kActivation, kConstant>(job, gradient_at<T>(job, cut, r, c0, stream), c0,
                                                   c1 - c0, cut.channels, mask_stride);
   }
 }
 
-template <Activation kActivation, bool kConstant>
+template <class T, Activation kActivation, bool kConstant>
 void propagate_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1) {
   for_each_wide_row<WideGradient>(
       job.coefficients, c0, c1, row0, row1,
       [&](std::int64_t begin, std::int64_t end, std::int64_t r0, std::int64_t r1) {
-        propagate_rows<kActivation, kConstant>(job, cut, begin, end, r0, r1);
+        propagate_rows<T, kActivation, kConstant>(job, cut, begin, end, r0, r1);
       },
       [&](std::int64_t r, std::int64_t c) {
-        return wide_gradient(job, c, cut.offset(r, c), cut.mask_row(r, 0), c);
+        return wide_gradient<T>(job, c, cut.offset(r, c), cut.mask_row(r, 0), c);
       },
       [&](std::int64_t r, const WideGradient& value) {
-        put_wide(job, value, cut.offset(r, value.channel));
+        put_wide<T>(job, value, cut.offset(r, value.channel));
       });
 }
 
-template <Activation kActivation, bool kConstant>
+template <class T, Activation kActivation, bool kConstant>
 void propagate_with(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                     std::int64_t row0, std::int64_t row1) {
   if (cut.last) {
-    propagate_last<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
+    propagate_last<T, kActivation, kConstant>(job, cut, c0, c1, row0, row1);
   } else {
-    propagate_first<kActivation, kConstant>(job, cut, c0, c1, row0, row1);
+    propagate_first<T, kActivation, kConstant>(job, cut, c0, c1, row0, row1);
   }
 }
 
-template <Activation kActivation>
+template <class T, Activation kActivation>
 void propagate_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                   std::int64_t row0, std::int64_t row1) {
-  (job.constant_statistics ? propagate_with<kActivation, true>
-                           : propagate_with<kActivation, false>)(job, cut, c0, c1, row0, row1);
+  (job.constant_statistics ? propagate_with<T, kActivation, true>
+                           : propagate_with<T, kActivation, false>)(job, cut, c0, c1, row0, row1);
 }
 
-inline void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                      std::int64_t row0, std::int64_t row1) {
+template <class T>
+void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+               std::int64_t row0, std::int64_t row1) {
   switch (job.epilogue.activation) {
     case Activation::none:
-      return propagate_as<Activation::none>(job, cut, c0, c1, row0, row1);
+      return propagate_as<T, Activation::none>(job, cut, c0, c1, row0, row1);
     case Activation::relu:
-      return propagate_as<Activation::relu>(job, cut, c0, c1, row0, row1);
+      return propagate_as<T, Activation::relu>(job, cut, c0, c1, row0, row1);
     case Activation::leaky_relu:
-      return propagate_as<Activation::leaky_relu>(job, cut, c0, c1, row0, row1);
+      return propagate_as<T, Activation::leaky_relu>(job, cut, c0, c1, row0, row1);
   }
 }
 

@@ -25,7 +25,7 @@ inline bool sums_need_double(const GradientJob& job, const Cut& cut, std::int64_
          job.coefficients.extreme[static_cast<std::size_t>(c)] != 0;
 }
 
-template <Activation kActivation>
+template <class T, Activation kActivation>
 void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block, std::int64_t c,
                       double& g_sum, double& centred_sum) {
   const F32 d;
@@ -36,7 +36,7 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
   VF s1[4] = {zero, zero, zero, zero};
   VF s2[4] = {zero, zero, zero, zero};
   for (std::int64_t r = block.row0; r < block.row1; ++r) {
-    const GradientAt at = gradient_at(job, cut, r, c);
+    const GradientAt<T> at = gradient_at<T>(job, cut, r, c);
     const std::int64_t ahead = job.passage.ahead;
     const auto step = [&](int a, std::int64_t i) HWY_ATTR {
       const VF g = masked<true, kActivation>(at, slope, i, lanes);
@@ -46,7 +46,7 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
     std::int64_t i = block.s0;
     for (; i + 4 * lanes <= block.s1; i += 4 * lanes) {
       fetch_pair(at, i / 2, ahead);
-      fetch_pair(at, i / 2 + lanes, ahead);
+      if constexpr (kPack<T> == 1) fetch_pair(at, i / 2 + lanes, ahead);
       step(0, i);
       step(1, i + lanes);
       step(2, i + 2 * lanes);
@@ -67,14 +67,14 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
 }
 
 /// Adds kRows rows to the sums of a vector column, channels last.
-template <bool kWhole, std::int64_t kRows, Activation kActivation>
-HWY_INLINE void add_gradient_rows(const CentreLanes& centre, const GradientAt& at, float slope,
+template <bool kWhole, std::int64_t kRows, Activation kActivation, class T>
+HWY_INLINE void add_gradient_rows(const CentreLanes& centre, const GradientAt<T>& at, float slope,
                                   std::int64_t i, std::int64_t valid, std::int64_t stride,
                                   std::int64_t mask_stride, float* g_sum, float* centred_sum) {
   const F32 d;
   VF g[static_cast<std::size_t>(kRows)], products[static_cast<std::size_t>(kRows)];
   for (std::int64_t r = 0; r < kRows; ++r) {
-    const GradientAt row = at.row(r, stride, mask_stride);
+    const GradientAt<T> row = at.row(r, stride, mask_stride);
     g[r] = masked<kWhole, kActivation>(row, slope, i, valid);
     products[r] = centred<kWhole>(centre, row, i, valid);
     products[r] =
@@ -91,18 +91,18 @@ HWY_INLINE void add_gradient_rows(const CentreLanes& centre, const GradientAt& a
 }
 
 /// Σg and Σg·(x−μ) of the columns of kRows rows, added to `totals`.
-template <std::int64_t kRows, Activation kActivation>
+template <class T, std::int64_t kRows, Activation kActivation>
 void add_gradients(const GradientJob& job, const Cut& cut, std::int64_t row, std::int64_t c,
                    std::int64_t width, ColumnTotals& totals) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto slope = static_cast<float>(job.epilogue.slope);
   const std::int64_t mask_stride = cut.mask_row_bytes();
-  const GradientAt at = gradient_at(job, cut, row, c);
-  const std::int64_t ahead = rows_ahead(width) * cut.channels;
+  const GradientAt<T> at = gradient_at<T>(job, cut, row, c);
+  const std::int64_t ahead = rows_ahead<T>(width) * cut.channels;
   std::int64_t j = 0;
   for (; j + lanes <= width; j += lanes) {
-    if constexpr (kRows == kRowQuad) {
+    if (kRows == kRowQuad && (kPack<T> == 1 || j / lanes % kPack<T> == 0)) {
       fetch_quad(at.x + ahead + j, cut.channels);
       fetch_quad(at.dy + ahead + j, cut.channels);
     }
@@ -134,7 +134,7 @@ inline bool any_extreme_in(const Coefficients& q, std::int64_t c, std::int64_t w
   return std::memchr(q.extreme.data() + c, 1, static_cast<std::size_t>(width)) != nullptr;
 }
 
-template <Activation kActivation>
+template <class T, Activation kActivation>
 void reduce_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                  std::int64_t group, double* g_out, double* centred_out) {
   const F32 d;
@@ -149,9 +149,9 @@ void reduce_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::i
       totals.clear((width + lanes - 1) / lanes * lanes);
       std::int64_t r = block.row0;
       for (; r + kRowQuad <= block.row1; r += kRowQuad) {
-        add_gradients<kRowQuad, kActivation>(job, cut, r, c, width, totals);
+        add_gradients<T, kRowQuad, kActivation>(job, cut, r, c, width, totals);
       }
-      for (; r < block.row1; ++r) add_gradients<1, kActivation>(job, cut, r, c, width, totals);
+      for (; r < block.row1; ++r) add_gradients<T, 1, kActivation>(job, cut, r, c, width, totals);
       for (std::int64_t j = 0; j < width; j += lanes) {
         const std::int64_t valid = std::min(lanes, width - j);
         if (valid == lanes && !cut.few() && gradient_sums_serve(totals.s1 + j, totals.s2 + j) &&
@@ -164,7 +164,7 @@ void reduce_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::i
           auto g = static_cast<double>(totals.s1[k]);
           auto centred = static_cast<double>(totals.s2[k]);
           if (sums_need_double(job, cut, c + k, g, centred)) {
-            exact_gradient_sums<float>(job, cut, block, c + k, g, centred);
+            exact_gradient_sums<T>(job, cut, block, c + k, g, centred);
           }
           g_out[c + k] += g;
           centred_out[c + k] += centred;
@@ -174,11 +174,11 @@ void reduce_last(const GradientJob& job, const Cut& cut, std::int64_t c0, std::i
   }
 }
 
-template <Activation kActivation>
+template <class T, Activation kActivation>
 void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                std::int64_t group, double* g_out, double* centred_out) {
   if (cut.last) {
-    reduce_last<kActivation>(job, cut, c0, c1, group, g_out, centred_out);
+    reduce_last<T, kActivation>(job, cut, c0, c1, group, g_out, centred_out);
     return;
   }
   std::fill(g_out + c0, g_out + c1, 0.0);
@@ -188,9 +188,9 @@ void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
     for (std::int64_t c = c0; c < c1; ++c) {
       double g = 0;
       double centred = 0;
-      block_sums_first<kActivation>(job, cut, block, c, g, centred);
+      block_sums_first<T, kActivation>(job, cut, block, c, g, centred);
       if (sums_need_double(job, cut, c, g, centred)) {
-        exact_gradient_sums<float>(job, cut, block, c, g, centred);
+        exact_gradient_sums<T>(job, cut, block, c, g, centred);
       }
       g_out[c] += g;
       centred_out[c] += centred;
@@ -198,15 +198,16 @@ void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
   }
 }
 
-inline void reduce(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                   std::int64_t group, double* g, double* g_centred) {
+template <class T>
+void reduce(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+            std::int64_t group, double* g, double* g_centred) {
   switch (job.epilogue.activation) {
     case Activation::none:
-      return reduce_as<Activation::none>(job, cut, c0, c1, group, g, g_centred);
+      return reduce_as<T, Activation::none>(job, cut, c0, c1, group, g, g_centred);
     case Activation::relu:
-      return reduce_as<Activation::relu>(job, cut, c0, c1, group, g, g_centred);
+      return reduce_as<T, Activation::relu>(job, cut, c0, c1, group, g, g_centred);
     case Activation::leaky_relu:
-      return reduce_as<Activation::leaky_relu>(job, cut, c0, c1, group, g, g_centred);
+      return reduce_as<T, Activation::leaky_relu>(job, cut, c0, c1, group, g, g_centred);
   }
 }
 

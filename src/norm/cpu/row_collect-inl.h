@@ -15,7 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
 
 /// Σx² of a patch.
-inline double square_sum(const float* x, const Patch& patch, bool few) {
+template <class T>
+double square_sum(const T* x, const Patch& patch, bool few) {
   const F32 d;
   VF sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   for_each_vector<true>(
@@ -27,8 +28,9 @@ inline double square_sum(const float* x, const Patch& patch, bool few) {
 
 /// A part of a row whose values lie one after the other; its blocks are measured from one centre
 /// where there are several. Fetches half of the row `ahead` values behind it.
-inline ShiftedSums contiguous_sums(const float* row, const Range& part, Centre centre, bool few,
-                                   std::int64_t ahead) {
+template <class T>
+ShiftedSums contiguous_sums(const T* row, const Range& part, Centre centre, bool few,
+                            std::int64_t ahead) {
   const bool several = part.size() > RowCut::kBlockValues;
   float about = 0;
   if (several && centre == Centre::mean) {
@@ -46,9 +48,9 @@ inline ShiftedSums contiguous_sums(const float* row, const Range& part, Centre c
       sums.add(count, 0, 0, square_sum(row + i, patch, few));
       continue;
     }
-    const float* next = ahead != 0 ? row + ahead + i / 2 : nullptr;
-    const BlockSums block =
-        several ? sums_about(row + i, patch, about, next) : block_sums<true>(row + i, patch, few, next);
+    const T* next = ahead != 0 ? row + ahead + i / 2 : nullptr;
+    const BlockSums block = several ? sums_about(row + i, patch, about, next)
+                                    : block_sums<true>(row + i, patch, few, next);
     sums.add(count, block.centre, block.s1, block.s2);
   }
   return sums;
@@ -57,8 +59,9 @@ inline ShiftedSums contiguous_sums(const float* row, const Range& part, Centre c
 // ---- Channels last ----
 
 /// Centres of neighbouring channels, as rounded_centre() makes them, from a few positions of many.
-inline void position_centres(const float* x, std::int64_t positions, std::int64_t stride,
-                             std::int64_t width, float* centre) {
+template <class T>
+void position_centres(const T* x, std::int64_t positions, std::int64_t stride, std::int64_t width,
+                      float* centre) {
   constexpr std::int64_t kSamples = 8;
   const F32 d;
   const std::int64_t count = std::min(kSamples, positions);
@@ -78,15 +81,14 @@ inline void position_centres(const float* x, std::int64_t positions, std::int64_
   });
 }
 
-/// Sums of channels [c0, c1) of a sample, at most kSlab, over a range of positions: each channel's as
-/// batch norm takes them, which are added up by group. sums[0] is the sample's group `group0`.
-inline void add_slab(const ConstRowView& x, const RowCut& cut, std::int64_t sample, std::int64_t c0,
-                     std::int64_t c1, const Range& positions, std::int64_t group0,
-                     ShiftedSums* sums) {
+/// Sums of channels [c0, c1) of a sample, at most kSlab, over a range of positions: each channel's
+/// as batch norm takes them, which are added up by group. sums[0] is the sample's group `group0`.
+template <class T>
+void add_slab(const ConstRowView& x, const RowCut& cut, std::int64_t sample, std::int64_t c0,
+              std::int64_t c1, const Range& positions, std::int64_t group0, ShiftedSums* sums) {
   const std::int64_t stride = cut.sample_channels();
   const std::int64_t width = c1 - c0;
-  const float* data =
-      static_cast<const float*>(x.data) + cut.offset(sample, c0, positions.begin);
+  const T* data = static_cast<const T*>(x.data) + cut.offset(sample, c0, positions.begin);
   float centre[RowCut::kSlab];
   position_centres(data, positions.size(), stride, width, centre);
   const ConstChannelView part{data, x.dtype, Layout::channels_last, 1, stride, positions.size()};
@@ -94,8 +96,8 @@ inline void add_slab(const ConstRowView& x, const RowCut& cut, std::int64_t samp
   blocks.blocks_per_group = blocks.blocks;
   blocks.own_mean = false;
   double pivot[RowCut::kSlab], first[RowCut::kSlab], second[RowCut::kSlab];
-  collect_last({part, {centre, static_cast<std::size_t>(width)}}, blocks, 0, width, 0,
-               {pivot, first, second});
+  collect_last<T>({part, {centre, static_cast<std::size_t>(width)}}, blocks, 0, width, 0,
+                  {pivot, first, second});
   const auto count = static_cast<double>(positions.size());
   for_each_group_in(cut, c0, c1, [&](std::int64_t group, std::int64_t begin, std::int64_t end) {
     ShiftedSums& row = sums[group - group0];
@@ -111,26 +113,28 @@ inline ShiftedSums about_zero(const ShiftedSums& sums) {
   return {sums.count, 0, 0, squares};
 }
 
-inline void collect_slabs(const ConstRowView& x, const RowCut& cut, Centre centre,
-                          std::int64_t unit, const Range& positions, ShiftedSums* sums) {
+template <class T>
+void collect_slabs(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
+                   const Range& positions, ShiftedSums* sums) {
   const Range groups = cut.groups_of(unit);
   std::fill(sums, sums + groups.size(), ShiftedSums{});
   const std::int64_t end = groups.end * cut.channels;
   for (std::int64_t c = groups.begin * cut.channels; c < end; c += RowCut::kSlab) {
-    add_slab(x, cut, cut.sample_of(unit), c, std::min(end, c + RowCut::kSlab), positions,
-             groups.begin, sums);
+    add_slab<T>(x, cut, cut.sample_of(unit), c, std::min(end, c + RowCut::kSlab), positions,
+                groups.begin, sums);
   }
   if (centre == Centre::zero) std::transform(sums, sums + groups.size(), sums, about_zero);
 }
 
-inline void collect_rows(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
-                         std::int64_t part, std::int64_t ahead, ShiftedSums* sums) {
+template <class T>
+void collect_rows(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
+                  std::int64_t part, std::int64_t ahead, ShiftedSums* sums) {
   const Range range = cut.part(part);
   if (!cut.contiguous()) {
-    collect_slabs(x, cut, centre, unit, range, sums);
+    collect_slabs<T>(x, cut, centre, unit, range, sums);
     return;
   }
-  sums[0] = contiguous_sums(static_cast<const float*>(x.data) + unit * cut.length(), range, centre,
+  sums[0] = contiguous_sums(static_cast<const T*>(x.data) + unit * cut.length(), range, centre,
                             cut.few(), ahead);
 }
 

@@ -19,8 +19,12 @@ namespace evenkeel::norm::HWY_NAMESPACE {
 
 const RowImplementation& row_implementation();
 const RowImplementation& row_implementation() {
-  static const RowImplementation row{false,           collect_rows,    normalize_rows,
-                                     reduce_elements, reduce_channels, propagate_rows};
+  static const RowImplementation row{false,
+                                     collect_rows<float>,
+                                     normalize_rows<float>,
+                                     reduce_elements<float>,
+                                     reduce_channels<float>,
+                                     propagate_rows<float>};
   return row;
 }
 

@@ -49,10 +49,9 @@ HWY_INLINE VF propagated(const PropagateRowLanes& lanes, VF x, VF dy, VF gamma) 
 
 /// γ per element where kGamma, else `one` for all. Fetches half of what lies at `next_x` and
 /// `next_dy`, unless these are null.
-template <bool kGamma, bool kStream>
-void propagate_run(const PropagateRowLanes& row, const float* x, const float* dy,
-                   const float* next_x, const float* next_dy, const float* gamma, float one,
-                   float* dx, std::int64_t count) {
+template <bool kGamma, bool kStream, class T>
+void propagate_run(const PropagateRowLanes& row, const T* x, const T* dy, const T* next_x,
+                   const T* next_dy, const float* gamma, float one, T* dx, std::int64_t count) {
   const F32 d;
   write_elements<kStream>(dx, count, [&](std::int64_t i, std::int64_t valid, auto whole) HWY_ATTR {
     constexpr bool kWhole = decltype(whole)::value;
@@ -63,50 +62,54 @@ void propagate_run(const PropagateRowLanes& row, const float* x, const float* dy
   });
 }
 
-/// A run of a row of `length` values, from value i of it on, which lies at `base`: γ from `gammas` on,
-/// or `one` for all.
-inline void propagate_elements(const RowGradientJob& job, const PropagateRowLanes& row,
-                               std::int64_t base, std::int64_t i, std::int64_t length,
-                               const float* gammas, float one, std::int64_t count) {
-  const auto run = gammas != nullptr
-                       ? (job.passage.stream ? propagate_run<true, true> : propagate_run<true, false>)
-                       : (job.passage.stream ? propagate_run<false, true> : propagate_run<false, false>);
-  const float* x = static_cast<const float*>(job.x.data) + base;
-  const float* dy = static_cast<const float*>(job.dy.data) + base;
+/// A run of a row of `length` values, from value i of it on, which lies at `base`: γ from `gammas`
+/// on, or `one` for all.
+template <class T>
+void propagate_elements(const RowGradientJob& job, const PropagateRowLanes& row, std::int64_t base,
+                        std::int64_t i, std::int64_t length, const float* gammas, float one,
+                        std::int64_t count) {
+  const auto run =
+      gammas != nullptr
+          ? (job.passage.stream ? propagate_run<true, true, T> : propagate_run<true, false, T>)
+          : (job.passage.stream ? propagate_run<false, true, T> : propagate_run<false, false, T>);
+  const T* x = static_cast<const T*>(job.x.data) + base;
+  const T* dy = static_cast<const T*>(job.dy.data) + base;
   run(row, x, dy, second_half(job.passage, x, i, length), second_half(job.passage, dy, i, length),
-      gammas, one, static_cast<float*>(job.dx.data) + base, count);
+      gammas, one, static_cast<T*>(job.dx.data) + base, count);
 }
 
 /// `count` neighbouring values of a row in double; their channel moves with them or stays.
-inline void propagate_in_double(const RowGradientJob& job, std::int64_t row, std::int64_t base,
-                                std::int64_t channel, std::int64_t channel_step,
-                                const RowSlopes& slopes, std::int64_t count) {
-  const float* x = static_cast<const float*>(job.x.data) + base;
-  const float* dy = static_cast<const float*>(job.dy.data) + base;
-  float* dx = static_cast<float*>(job.dx.data) + base;
+template <class T>
+void propagate_in_double(const RowGradientJob& job, std::int64_t row, std::int64_t base,
+                         std::int64_t channel, std::int64_t channel_step, const RowSlopes& slopes,
+                         std::int64_t count) {
+  const T* x = static_cast<const T*>(job.x.data) + base;
+  const T* dy = static_cast<const T*>(job.dy.data) + base;
+  T* dx = static_cast<T*>(job.dx.data) + base;
   for (std::int64_t i = 0; i < count; ++i) {
-    dx[i] =
-        static_cast<float>(exact_row_gradient(static_cast<double>(x[i]), static_cast<double>(dy[i]),
-                                              job, row, channel + i * channel_step, slopes));
+    dx[i] = stored<T>(exact_row_gradient(in_double(x[i]), in_double(dy[i]), job, row,
+                                         channel + i * channel_step, slopes));
   }
 }
 
-inline void propagate_element_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
-                                    const Range& slice, const RowSlopes& slopes) {
+template <class T>
+void propagate_element_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
+                             const Range& slice, const RowSlopes& slopes) {
   const std::int64_t channel = row % cut.groups * cut.channels + slice.begin;
   const std::int64_t base = row * cut.length() + slice.begin;
   if (extreme_slopes(job, cut, row, slopes)) {
-    propagate_in_double(job, row, base, channel, 1, slopes, slice.size());
+    propagate_in_double<T>(job, row, base, channel, 1, slopes, slice.size());
     return;
   }
   const PropagateRowLanes lanes =
       propagate_row_lanes(F32(), row_numbers(job.state, row), slope_numbers(slopes));
-  propagate_elements(job, lanes, base, slice.begin, cut.length(),
-                     job.gamma != nullptr ? job.gamma + channel : nullptr, 1.F, slice.size());
+  propagate_elements<T>(job, lanes, base, slice.begin, cut.length(),
+                        job.gamma != nullptr ? job.gamma + channel : nullptr, 1.F, slice.size());
 }
 
-inline void propagate_channel_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
-                                    const Range& slice, const RowSlopes& slopes) {
+template <class T>
+void propagate_channel_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
+                             const Range& slice, const RowSlopes& slopes) {
   const bool extreme = extreme_slopes(job, cut, row, slopes);
   const PropagateRowLanes lanes =
       propagate_row_lanes(F32(), row_numbers(job.state, row), slope_numbers(slopes));
@@ -114,11 +117,11 @@ inline void propagate_channel_slice(const RowGradientJob& job, const RowCut& cut
     const std::int64_t channel = row % cut.groups * cut.channels + k;
     const std::int64_t base = row * cut.length() + k * cut.s;
     if (extreme) {
-      propagate_in_double(job, row, base, channel, 0, slopes, cut.s);
+      propagate_in_double<T>(job, row, base, channel, 0, slopes, cut.s);
       continue;
     }
-    propagate_elements(job, lanes, base, k * cut.s, cut.length(), nullptr,
-                       job.gamma != nullptr ? job.gamma[channel] : 1.F, cut.s);
+    propagate_elements<T>(job, lanes, base, k * cut.s, cut.length(), nullptr,
+                          job.gamma != nullptr ? job.gamma[channel] : 1.F, cut.s);
   }
 }
 
@@ -151,76 +154,88 @@ inline void fill_slopes(const RowGradientJob& job, const RowCut& cut, std::int64
 }
 
 /// Neighbouring channels of a few positions.
-template <bool kStream>
-void propagate_columns(const ColumnSlopes& slopes, const float* x, const float* dy, float* dx,
+template <bool kStream, class T>
+void propagate_columns(const ColumnSlopes& slopes, const T* x, const T* dy, T* dx,
                        std::int64_t width, std::int64_t positions, std::int64_t stride) {
   const F32 d;
-  const std::int64_t ahead = rows_ahead(width) * stride;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t ahead = rows_ahead<T>(width) * stride;
   for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
     constexpr std::int64_t kRows = decltype(rows)::value;
-    for_each_column(width, [&](auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
-      constexpr bool kWhole = decltype(whole)::value;
-      if constexpr (kWhole && kRows == kRowQuad) {
-        fetch_quad(x + p * stride + ahead + i, stride);
-        fetch_quad(dy + p * stride + ahead + i, stride);
-      }
-      const PropagateRowLanes lanes{
-          slopes.numbers.rows<kWhole>(d, i, valid), load<kWhole>(d, slopes.a_hi + i, valid),
-          load<kWhole>(d, slopes.a_lo + i, valid), load<kWhole>(d, slopes.b + i, valid)};
-      const VF gamma = load<kWhole>(d, slopes.numbers.gamma + i, valid);
-      for (std::int64_t r = 0; r < kRows; ++r) {
-        const std::int64_t at = (p + r) * stride + i;
-        put<kWhole>(propagated(lanes, load<kWhole>(d, x + at, valid),
-                               load<kWhole>(d, dy + at, valid), gamma),
-                    d, dx + at, valid, kStream);
-      }
-    });
+    for_each_pack<T>(
+        0, width, [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+          constexpr std::int64_t kVectors = decltype(vectors)::value;
+          constexpr bool kWhole = decltype(whole)::value;
+          if constexpr (kWhole && kRows == kRowQuad) {
+            fetch_quad(x + p * stride + ahead + i, stride);
+            fetch_quad(dy + p * stride + ahead + i, stride);
+          }
+          Each<PropagateRowLanes, kVectors> lanes;
+          Each<VF, kVectors> gamma;
+          for (std::int64_t v = 0; v < kVectors; ++v) {
+            const std::int64_t k = i + v * step;
+            lanes[v] = {
+                slopes.numbers.rows<kWhole>(d, k, valid), load<kWhole>(d, slopes.a_hi + k, valid),
+                load<kWhole>(d, slopes.a_lo + k, valid), load<kWhole>(d, slopes.b + k, valid)};
+            gamma[v] = load<kWhole>(d, slopes.numbers.gamma + k, valid);
+          }
+          for (std::int64_t r = 0; r < kRows; ++r) {
+            const std::int64_t at = (p + r) * stride + i;
+            Each<VF, kVectors> z;
+            for (std::int64_t v = 0; v < kVectors; ++v) {
+              z[v] = propagated(lanes[v], load<kWhole>(d, x + at + v * step, valid),
+                                load<kWhole>(d, dy + at + v * step, valid), gamma[v]);
+            }
+            put<kVectors, kWhole>(z, d, dx + at, valid, kStream);
+          }
+        });
   });
 }
 
 /// Channels [c0, c1) of a sample over a range of positions, channels last.
-inline void propagate_column_slice(const RowGradientJob& job, const RowCut& cut,
-                                   std::int64_t sample, std::int64_t c0, std::int64_t c1,
-                                   const Range& positions, const ColumnSlopes& slopes) {
+template <class T>
+void propagate_column_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t sample,
+                            std::int64_t c0, std::int64_t c1, const Range& positions,
+                            const ColumnSlopes& slopes) {
   const bool any_extreme = slopes.numbers.any_extreme;
   const std::int64_t width = c1 - c0;
   const std::int64_t stride = cut.sample_channels();
   const std::int64_t at_once = any_extreme ? 1 : positions.size();
-  const bool stream =
-      job.passage.stream && !any_extreme && can_stream(static_cast<const float*>(job.dx.data) + c0, stride);
+  const bool stream = job.passage.stream && !any_extreme &&
+                      can_stream(static_cast<const T*>(job.dx.data) + c0, stride);
   for (std::int64_t p = positions.begin; p < positions.end; p += at_once) {
     const std::int64_t base = cut.offset(sample, c0, p);
-    const float* x = static_cast<const float*>(job.x.data) + base;
-    const float* dy = static_cast<const float*>(job.dy.data) + base;
-    float* dx = static_cast<float*>(job.dx.data) + base;
+    const T* x = static_cast<const T*>(job.x.data) + base;
+    const T* dy = static_cast<const T*>(job.dy.data) + base;
+    T* dx = static_cast<T*>(job.dx.data) + base;
     // What is extreme is computed before it is overwritten (dx may be x or dy) and put in
     // afterwards.
     float exact[RowCut::kSlab];
     for (std::int64_t k = 0; any_extreme && k < width; ++k) {
       if (!slopes.numbers.extreme[k]) continue;
       const std::int64_t row = sample * cut.groups + (c0 + k) / cut.channels;
-      exact[k] = static_cast<float>(exact_row_gradient(static_cast<double>(x[k]),
-                                                       static_cast<double>(dy[k]), job, row, c0 + k,
-                                                       slopes.exact[k]));
+      exact[k] = static_cast<float>(
+          exact_row_gradient(in_double(x[k]), in_double(dy[k]), job, row, c0 + k, slopes.exact[k]));
     }
     const std::int64_t rows = std::min(at_once, positions.end - p);
-    (stream ? propagate_columns<true> : propagate_columns<false>)(slopes, x, dy, dx, width, rows,
-                                                                  stride);
+    (stream ? propagate_columns<true, T> : propagate_columns<false, T>)(slopes, x, dy, dx, width,
+                                                                        rows, stride);
     for (std::int64_t k = 0; any_extreme && k < width; ++k) {
-      if (slopes.numbers.extreme[k]) dx[k] = exact[k];
+      if (slopes.numbers.extreme[k]) dx[k] = stored<T>(exact[k]);
     }
   }
 }
 
-inline void propagate_rows(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
-                           std::int64_t slice, const RowSums* sums) {
+template <class T>
+void propagate_rows(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
+                    std::int64_t slice, const RowSums* sums) {
   const Range range = cut.slice(slice);
   switch (cut.kind) {
     case RowKind::element:
-      propagate_element_slice(job, cut, unit, range, slopes_of(job, cut, unit, *sums));
+      propagate_element_slice<T>(job, cut, unit, range, slopes_of(job, cut, unit, *sums));
       break;
     case RowKind::channel_first:
-      propagate_channel_slice(job, cut, unit, range, slopes_of(job, cut, unit, *sums));
+      propagate_channel_slice<T>(job, cut, unit, range, slopes_of(job, cut, unit, *sums));
       break;
     case RowKind::channel_last: {
       const Range groups = cut.groups_of(unit);
@@ -229,7 +244,7 @@ inline void propagate_rows(const RowGradientJob& job, const RowCut& cut, std::in
         const std::int64_t c1 = std::min(end, c + RowCut::kSlab);
         ColumnSlopes slopes;
         fill_slopes(job, cut, cut.sample_of(unit), c, c1, sums, groups.begin, slopes);
-        propagate_column_slice(job, cut, cut.sample_of(unit), c, c1, range, slopes);
+        propagate_column_slice<T>(job, cut, cut.sample_of(unit), c, c1, range, slopes);
       }
       break;
     }

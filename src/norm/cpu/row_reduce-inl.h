@@ -35,15 +35,16 @@ struct Contributions {
   float dgamma[kPadded], dbeta[kPadded];
 };
 
+template <class T>
 struct ElementRow {
-  const float *x, *dy;
+  const T *x, *dy;
   std::int64_t row;
-  const float *next_x, *next_dy;  ///< of which half is fetched; null where nothing is
+  const T *next_x, *next_dy;  ///< of which half is fetched; null where nothing is
 };
 
 /// Sums of a block of kRows rows, and their contributions.
-template <std::size_t kRows, bool kGamma>
-void element_block_sums(const RowNormState& state, const ElementRow* rows, const float* gamma,
+template <class T, std::size_t kRows, bool kGamma>
+void element_block_sums(const RowNormState& state, const ElementRow<T>* rows, const float* gamma,
                         std::int64_t count, RowSums* sums, Contributions& out) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
@@ -90,16 +91,16 @@ inline void add_widened(const float* values, std::int64_t count, double* sums) {
   for (; i < count; ++i) sums[i] += static_cast<double>(values[i]);
 }
 
-template <std::size_t kRows, bool kGamma>
+template <class T, std::size_t kRows, bool kGamma>
 void reduce_bundle(const RowGradientJob& job, const RowCut& cut, const Bundle& bundle,
                    const Range& range, RowSums* sums, double* dgamma, double* dbeta) {
   const std::int64_t first = bundle.g * cut.channels;  // of γ and β
-  const float* x = static_cast<const float*>(job.x.data);
-  const float* dy = static_cast<const float*>(job.dy.data);
+  const T* x = static_cast<const T*>(job.x.data);
+  const T* dy = static_cast<const T*>(job.dy.data);
   Contributions contributions;
   for (std::int64_t i = range.begin; i < range.end; i += kElementBlock) {
     const std::int64_t count = std::min(kElementBlock, range.end - i);
-    ElementRow rows[kRows];
+    ElementRow<T> rows[kRows];
     for (std::size_t k = 0; k < kRows; ++k) {
       const std::int64_t row = (bundle.n0 + static_cast<std::int64_t>(k)) * cut.groups + bundle.g;
       const std::int64_t base = row * cut.length() + i;
@@ -107,8 +108,8 @@ void reduce_bundle(const RowGradientJob& job, const RowCut& cut, const Bundle& b
                  first_half(job.passage, dy + base, i)};
     }
     RowSums block[kRows];
-    element_block_sums<kRows, kGamma>(job.state, rows, kGamma ? job.gamma + first + i : nullptr,
-                                      count, block, contributions);
+    element_block_sums<T, kRows, kGamma>(job.state, rows, kGamma ? job.gamma + first + i : nullptr,
+                                         count, block, contributions);
     bool exact = false;
     for (std::size_t k = 0; k < kRows; ++k) {
       if (row_sums_need_double(job.state, cut, rows[k].row, extreme_row(job.state, rows[k].row),
@@ -125,27 +126,29 @@ void reduce_bundle(const RowGradientJob& job, const RowCut& cut, const Bundle& b
       add_widened(contributions.dbeta, count, dbeta + first + i);
       continue;
     }
-    for (const ElementRow& row : rows) {
+    for (const ElementRow<T>& row : rows) {
       exact_contributions(row.x, row.dy, count, job.state, row.row, dgamma + first + i,
                           dbeta + first + i);
     }
   }
 }
 
-inline void reduce_elements(const RowGradientJob& job, const RowCut& cut, const Bundle& bundle,
-                            std::int64_t part, RowSums* sums, double* dgamma, double* dbeta) {
+template <class T>
+void reduce_elements(const RowGradientJob& job, const RowCut& cut, const Bundle& bundle,
+                     std::int64_t part, RowSums* sums, double* dgamma, double* dbeta) {
   const Range range = cut.part(part);
   const bool gamma = job.gamma != nullptr;
   const std::int64_t rows = bundle.n1 - bundle.n0;
   if (rows == RowCut::kBundle) {
-    (gamma ? reduce_bundle<RowCut::kBundle, true>
-           : reduce_bundle<RowCut::kBundle, false>)(job, cut, bundle, range, sums, dgamma, dbeta);
+    (gamma
+         ? reduce_bundle<T, RowCut::kBundle, true>
+         : reduce_bundle<T, RowCut::kBundle, false>)(job, cut, bundle, range, sums, dgamma, dbeta);
     return;
   }
   for (std::int64_t k = 0; k < rows; ++k) {
     const Bundle one{bundle.n0 + k, bundle.n0 + k + 1, bundle.g};
-    (gamma ? reduce_bundle<1, true> : reduce_bundle<1, false>)(job, cut, one, range, sums + k,
-                                                               dgamma, dbeta);
+    (gamma ? reduce_bundle<T, 1, true> : reduce_bundle<T, 1, false>)(job, cut, one, range, sums + k,
+                                                                     dgamma, dbeta);
   }
 }
 
@@ -153,8 +156,9 @@ inline void reduce_elements(const RowGradientJob& job, const RowCut& cut, const 
 
 /// A run of values of one channel; four accumulators in turn. Fetches half of what lies at `next_x`
 /// and `next_dy`, unless these are null.
-inline RowSums run_sums(const RowLanes& row, const float* x, const float* dy, const float* next_x,
-                        const float* next_dy, std::int64_t count) {
+template <class T>
+RowSums run_sums(const RowLanes& row, const T* x, const T* dy, const T* next_x, const T* next_dy,
+                 std::int64_t count) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const VF zero = hn::Zero(d);
@@ -163,9 +167,9 @@ inline RowSums run_sums(const RowLanes& row, const float* x, const float* dy, co
   const auto step = [&](int a, std::int64_t i) HWY_ATTR {
     fetch_half(next_x, i);
     fetch_half(next_dy, i);
-    const VF g = hn::LoadU(d, dy + i);
+    const VF g = load_whole(d, dy + i);
     s1[a] = hn::Add(s1[a], g);
-    s2[a] = hn::MulAdd(g, centred(row, hn::LoadU(d, x + i)), s2[a]);
+    s2[a] = hn::MulAdd(g, centred(row, load_whole(d, x + i)), s2[a]);
   };
   std::int64_t i = 0;
   for (; i + 4 * lanes <= count; i += 4 * lanes) {
@@ -184,8 +188,9 @@ inline RowSums run_sums(const RowLanes& row, const float* x, const float* dy, co
           sum_of(d, hn::Add(hn::Add(s2[0], s2[1]), hn::Add(s2[2], s2[3])))};
 }
 
-inline void reduce_runs(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
-                        const Range& channels, double* g, double* g_centred) {
+template <class T>
+void reduce_runs(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
+                 const Range& channels, double* g, double* g_centred) {
   const double mean = job.state.mean[static_cast<std::size_t>(row)];
   const RowLanes lanes = row_lanes(F32(), row_numbers(job.state, row));
   const bool extreme = extreme_row(job.state, row);
@@ -194,8 +199,8 @@ inline void reduce_runs(const RowGradientJob& job, const RowCut& cut, std::int64
     for (std::int64_t i = 0; i < cut.s; i += RowCut::kBlockValues) {
       const std::int64_t count = std::min(RowCut::kBlockValues, cut.s - i);
       const std::int64_t base = row * cut.length() + k * cut.s + i;
-      const float* x = static_cast<const float*>(job.x.data) + base;
-      const float* dy = static_cast<const float*>(job.dy.data) + base;
+      const T* x = static_cast<const T*>(job.x.data) + base;
+      const T* dy = static_cast<const T*>(job.dy.data) + base;
       RowSums block = run_sums(lanes, x, dy, first_half(job.passage, x, k * cut.s + i),
                                first_half(job.passage, dy, k * cut.s + i), count);
       if (row_sums_need_double(job.state, cut, row, extreme, block)) {
@@ -216,18 +221,18 @@ struct ColumnRowSums {
 };
 
 /// Over a few positions, channels last.
-inline void total_column_rows(const ColumnNumbers& numbers, const float* x, const float* dy,
-                              std::int64_t width, std::int64_t positions, std::int64_t stride,
-                              ColumnRowSums& out) {
+template <class T>
+void total_column_rows(const ColumnNumbers& numbers, const T* x, const T* dy, std::int64_t width,
+                       std::int64_t positions, std::int64_t stride, ColumnRowSums& out) {
   const F32 d;
   std::fill(out.g, out.g + ColumnNumbers::kPadded, 0.0F);
   std::fill(out.g_centred, out.g_centred + ColumnNumbers::kPadded, 0.0F);
-  const std::int64_t ahead = rows_ahead(width) * stride;
+  const std::int64_t ahead = rows_ahead<T>(width) * stride;
   for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
     constexpr std::int64_t kRows = decltype(rows)::value;
     for_each_column(width, [&](auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
       constexpr bool kWhole = decltype(whole)::value;
-      if constexpr (kWhole && kRows == kRowQuad) {
+      if (kWhole && kRows == kRowQuad && (kPack<T> == 1 || i / valid % kPack<T> == 0)) {
         fetch_quad(x + p * stride + ahead + i, stride);
         fetch_quad(dy + p * stride + ahead + i, stride);
       }
@@ -249,9 +254,10 @@ inline void total_column_rows(const ColumnNumbers& numbers, const float* x, cons
 }
 
 /// Channels [c0, c1) of a sample, at most kSlab, over a range of positions.
-inline void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::int64_t sample,
-                           std::int64_t c0, std::int64_t c1, const Range& positions, double* g,
-                           double* g_centred) {
+template <class T>
+void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::int64_t sample,
+                    std::int64_t c0, std::int64_t c1, const Range& positions, double* g,
+                    double* g_centred) {
   ColumnNumbers numbers;
   fill_numbers(job.state, cut, sample, c0, c1, nullptr, nullptr, numbers);
   const std::int64_t stride = cut.sample_channels();
@@ -261,8 +267,8 @@ inline void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::in
   for (std::int64_t p = positions.begin; p < positions.end; p += RowCut::kColumnRows) {
     const std::int64_t rows = std::min(RowCut::kColumnRows, positions.end - p);
     const std::int64_t base = cut.offset(sample, c0, p);
-    const float* x = static_cast<const float*>(job.x.data) + base;
-    const float* dy = static_cast<const float*>(job.dy.data) + base;
+    const T* x = static_cast<const T*>(job.x.data) + base;
+    const T* dy = static_cast<const T*>(job.dy.data) + base;
     total_column_rows(numbers, x, dy, c1 - c0, rows, stride, sums);
     for_each_group_in(cut, c0, c1, [&](std::int64_t group, std::int64_t begin, std::int64_t end) {
       const std::int64_t row = sample * cut.groups + group;
@@ -279,19 +285,20 @@ inline void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::in
   }
 }
 
-inline void reduce_channels(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
-                            std::int64_t slice, double* g, double* g_centred) {
+template <class T>
+void reduce_channels(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
+                     std::int64_t slice, double* g, double* g_centred) {
   const Range range = cut.slice(slice);
   if (cut.kind == RowKind::channel_first) {
-    reduce_runs(job, cut, unit, range, g, g_centred);
+    reduce_runs<T>(job, cut, unit, range, g, g_centred);
     return;
   }
   const Range groups = cut.groups_of(unit);
   const std::int64_t begin = groups.begin * cut.channels;
   const std::int64_t end = groups.end * cut.channels;
   for (std::int64_t c = begin; c < end; c += RowCut::kSlab) {
-    reduce_columns(job, cut, cut.sample_of(unit), c, std::min(end, c + RowCut::kSlab), range,
-                   g + (c - begin), g_centred + (c - begin));
+    reduce_columns<T>(job, cut, cut.sample_of(unit), c, std::min(end, c + RowCut::kSlab), range,
+                      g + (c - begin), g_centred + (c - begin));
   }
 }
 

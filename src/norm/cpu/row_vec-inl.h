@@ -57,43 +57,54 @@ HWY_INLINE VF affine_lanes(F32 d, const float* values, std::int64_t i, std::int6
 }
 
 /// Overwrites `count` neighbouring values with those of value(i, valid, whole), the vector of
-/// elements from i on; `whole` is a compile-time constant. With kStream whole vectors bypass the
-/// cache.
-template <bool kStream, class F>
-HWY_INLINE void write_elements(float* out, std::int64_t count, F&& value) {
+/// elements from i on; `whole` is a compile-time constant. With kStream packs bypass the cache.
+template <bool kStream, class T, class F>
+HWY_INLINE void write_elements(T* out, std::int64_t count, F&& value) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t pack = pack_lanes<T>();
   std::int64_t i = 0;
-  if constexpr (kStream) {
-    i = lanes_before_line(out, count);
-    if (i > 0) store_part(value(0, i, std::false_type()), d, out, i);
-  }
-  for (; i + lanes <= count; i += lanes) {
-    const VF v = value(i, lanes, std::true_type());
-    if constexpr (kStream) {
-      hn::Stream(v, d, out + i);
-    } else {
-      hn::StoreU(v, d, out + i);
+  const auto parts_until = [&](std::int64_t end) HWY_ATTR {
+    while (i < end) {
+      const std::int64_t valid = std::min(lanes, end - i);
+      if (kPack < T >> 1 && valid == lanes) {
+        store_whole(value(i, lanes, std::true_type()), d, out + i);
+        i += lanes;
+        continue;
+      }
+      store_part(value(i, valid, std::false_type()), d, out + i, valid);
+      i += valid;
     }
+  };
+  if constexpr (kStream) parts_until(lanes_before_line(out, count));
+  for (; i + pack <= count; i += pack) {
+    Each<VF, kPack<T>> v;
+    for (std::int64_t k = 0; k < kPack<T>; ++k) {
+      v[k] = value(i + k * lanes, lanes, std::true_type());
+    }
+    put_pack(v, d, out + i, kStream);
   }
-  if (i < count) store_part(value(i, count - i, std::false_type()), d, out + i, count - i);
+  parts_until(count);
 }
 
 /// Where the first half of the row `ahead` begins to be fetched, from value i of this one on, which
 /// lies at x: half as fast as this row is passed over.
-inline const float* first_half(const Passage& passage, const float* x, std::int64_t i) {
+template <class T>
+const T* first_half(const Passage& passage, const T* x, std::int64_t i) {
   return passage.ahead != 0 ? x - i + passage.ahead + i / 2 : nullptr;
 }
 
 /// The same of the second half.
-inline const float* second_half(const Passage& passage, const float* x, std::int64_t i,
-                                std::int64_t length) {
+template <class T>
+const T* second_half(const Passage& passage, const T* x, std::int64_t i, std::int64_t length) {
   return passage.ahead != 0 ? x - i + passage.ahead + length / 2 + i / 2 : nullptr;
 }
 
 /// Fetches what belongs to the vector from value i of a run on.
-HWY_INLINE void fetch_half(const float* next, std::int64_t i) {
-  if (next != nullptr && i / static_cast<std::int64_t>(hn::Lanes(F32())) % 2 == 0) {
+template <class T>
+HWY_INLINE void fetch_half(const T* next, std::int64_t i) {
+  constexpr std::int64_t kVectors = 2 * kPack<T>;
+  if (next != nullptr && i / static_cast<std::int64_t>(hn::Lanes(F32())) % kVectors == 0) {
     hwy::Prefetch(next + i / 2);
   }
 }

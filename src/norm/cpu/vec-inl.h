@@ -6,12 +6,15 @@
 #define EVENKEEL_NORM_CPU_VEC_INL_H_
 #endif
 
-#include <hwy/cache_control.h>
-#include <hwy/highway.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+
+#include <evenkeel/core/dtype.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
@@ -28,6 +31,53 @@ using VF = hn::Vec<F32>;
 #else
 #define EVENKEEL_EXACT_MASKS 0
 #endif
+/// The same of lanes of 16 bits.
+#undef EVENKEEL_EXACT_HALF_MASKS
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+#define EVENKEEL_EXACT_HALF_MASKS 1
+#else
+#define EVENKEEL_EXACT_HALF_MASKS 0
+#endif
+
+// ---- bf16, the upper half of an f32 ----
+
+using U16 = hn::Rebind<std::uint16_t, F32>;
+
+HWY_INLINE VF widen_bf16(F32 d, hn::Vec<U16> v) {
+  const hn::RebindToUnsigned<F32> du;
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, v)));
+}
+
+/// Rounds to nearest, ties to even, in the upper halves of the lanes; a NaN stays one. Processors'
+/// own conversions flush denormals, which integers keep: so do all instruction sets.
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<F32>> rounded_bf16(VF v) {
+  const hn::RebindToUnsigned<F32> du;
+  const auto u = hn::BitCast(du, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(u), hn::Set(du, 1u));
+  const auto rounded = hn::Add(hn::Add(u, hn::Set(du, 0x7fffu)), odd);
+  const auto quiet = hn::Or(u, hn::Set(du, 0x400000u));
+  return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, rounded);
+}
+
+HWY_INLINE hn::Vec<U16> narrow_bf16(VF v) {
+  return hn::TruncateTo(U16(), hn::ShiftRight<16>(rounded_bf16(v)));
+}
+
+// ---- Loads and stores ----
+
+/// The vectors of values that make one vector of memory.
+template <class T>
+inline constexpr std::int64_t kPack = sizeof(float) / sizeof(T);
+
+/// One V for each of a few vectors.
+template <class V, std::int64_t kVectors>
+using Each = V[static_cast<std::size_t>(kVectors)];
+
+/// The values of a pack.
+template <class T>
+HWY_INLINE std::int64_t pack_lanes() {
+  return kPack<T> * static_cast<std::int64_t>(hn::Lanes(F32()));
+}
 
 /// The first `count` lanes from p, zeros in the others; count ≤ lanes.
 HWY_INLINE VF load_part(F32 d, const float* p, std::int64_t count) {
@@ -37,6 +87,18 @@ HWY_INLINE VF load_part(F32 d, const float* p, std::int64_t count) {
   HWY_ALIGN float buffer[HWY_MAX_BYTES / sizeof(float)] = {};
   std::memcpy(buffer, p, static_cast<std::size_t>(count) * sizeof(float));
   return hn::Load(d, buffer);
+#endif
+}
+
+HWY_INLINE VF load_part(F32 d, const bf16* p, std::int64_t count) {
+  const U16 du16;
+#if EVENKEEL_EXACT_HALF_MASKS
+  return widen_bf16(d, hn::MaskedLoad(hn::FirstN(du16, static_cast<std::size_t>(count)), du16,
+                                      reinterpret_cast<const std::uint16_t*>(p)));
+#else
+  HWY_ALIGN std::uint16_t buffer[HWY_MAX_BYTES / sizeof(float)] = {};
+  std::memcpy(buffer, p, static_cast<std::size_t>(count) * sizeof(bf16));
+  return widen_bf16(d, hn::LoadU(du16, buffer));
 #endif
 }
 
@@ -50,40 +112,133 @@ HWY_INLINE void store_part(VF v, F32 d, float* p, std::int64_t count) {
 #endif
 }
 
+HWY_INLINE void store_part(VF v, F32 /*d*/, bf16* p, std::int64_t count) {
+  const U16 du16;
+#if EVENKEEL_EXACT_HALF_MASKS
+  hn::BlendedStore(narrow_bf16(v), hn::FirstN(du16, static_cast<std::size_t>(count)), du16,
+                   reinterpret_cast<std::uint16_t*>(p));
+#else
+  HWY_ALIGN std::uint16_t buffer[HWY_MAX_BYTES / sizeof(float)];
+  hn::StoreU(narrow_bf16(v), du16, buffer);
+  std::memcpy(p, buffer, static_cast<std::size_t>(count) * sizeof(bf16));
+#endif
+}
+
+HWY_INLINE VF load_whole(F32 d, const float* p) { return hn::LoadU(d, p); }
+HWY_INLINE VF load_whole(F32 d, const bf16* p) {
+  return widen_bf16(d, hn::LoadU(U16(), reinterpret_cast<const std::uint16_t*>(p)));
+}
+
+HWY_INLINE void store_whole(VF v, F32 d, float* p) { hn::StoreU(v, d, p); }
+HWY_INLINE void store_whole(VF v, F32 /*d*/, bf16* p) {
+  hn::StoreU(narrow_bf16(v), U16(), reinterpret_cast<std::uint16_t*>(p));
+}
+
 /// Whole (`count` = lanes) or partial.
-template <bool kWhole>
-HWY_INLINE VF load(F32 d, const float* p, std::int64_t count) {
+template <bool kWhole, class T>
+HWY_INLINE VF load(F32 d, const T* p, std::int64_t count) {
   if constexpr (kWhole) {
-    return hn::LoadU(d, p);
+    return load_whole(d, p);
   } else {
     return load_part(d, p, count);
   }
 }
 
-template <bool kWhole>
-HWY_INLINE void store(VF v, F32 d, float* p, std::int64_t count) {
+template <bool kWhole, class T>
+HWY_INLINE void store(VF v, F32 d, T* p, std::int64_t count) {
   if constexpr (kWhole) {
-    hn::StoreU(v, d, p);
+    store_whole(v, d, p);
   } else {
     store_part(v, d, p, count);
   }
 }
 
-/// Whole vectors may bypass the cache, at an address that can_stream() allows.
-template <bool kWhole>
-HWY_INLINE void put(VF v, F32 d, float* p, std::int64_t count, bool stream) {
-  if (kWhole && stream) {
-    hn::Stream(v, d, p);
+/// A pack may bypass the cache, at an address that can_stream() allows.
+HWY_INLINE void put_pack(const Each<VF, 1>& v, F32 d, float* p, bool stream) {
+  if (stream) {
+    hn::Stream(v[0], d, p);
   } else {
-    store<kWhole>(v, d, p, count);
+    hn::StoreU(v[0], d, p);
   }
 }
 
-/// Whether whole vectors at `out` and every `stride` values from there on can bypass the cache.
-inline bool can_stream(const float* out, std::int64_t stride) {
-  const auto bytes = static_cast<std::uintptr_t>(hn::Lanes(F32()) * sizeof(float));
-  return reinterpret_cast<std::uintptr_t>(out) % bytes == 0 &&
-         static_cast<std::uintptr_t>(stride) * sizeof(float) % bytes == 0;
+HWY_INLINE void put_pack(const Each<VF, 2>& v, F32 d, bf16* p, bool stream) {
+#if HWY_TARGET == HWY_SCALAR
+  (void)stream;
+  store_whole(v[0], d, p);
+  store_whole(v[1], d, p + 1);
+#else
+  (void)d;
+  const hn::Repartition<std::uint16_t, F32> d16;
+  const auto upper = hn::ConcatOdd(d16, hn::BitCast(d16, rounded_bf16(v[1])),
+                                   hn::BitCast(d16, rounded_bf16(v[0])));
+  if (stream) {
+    hn::Stream(upper, d16, reinterpret_cast<std::uint16_t*>(p));
+  } else {
+    hn::StoreU(upper, d16, reinterpret_cast<std::uint16_t*>(p));
+  }
+#endif
+}
+
+/// A pack that may bypass the cache, or a vector, whole or partial, of which that is no use.
+template <std::int64_t kVectors, bool kWhole, class T>
+HWY_INLINE void put(const Each<VF, kVectors>& v, F32 d, T* p, std::int64_t count, bool stream) {
+  if constexpr (kWhole && kVectors == kPack<T>) {
+    put_pack(v, d, p, stream);
+  } else {
+    store<kWhole>(v[0], d, p, count);
+  }
+}
+
+template <std::int64_t kCount>
+using Vectors = std::integral_constant<std::int64_t, kCount>;
+
+/// Calls f(vectors, whole, i, valid) for what covers the values [i, end): packs, vectors, and what
+/// is left; the number of vectors and whether they are whole are compile-time constants.
+template <class T, class F>
+HWY_INLINE void for_each_pack(std::int64_t i, std::int64_t end, F&& f) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+  const std::int64_t pack = pack_lanes<T>();
+  for (; i + pack <= end; i += pack) f(Vectors<kPack<T>>(), std::true_type(), i, lanes);
+  if constexpr (kPack < T >> 1) {
+    for (; i + lanes <= end; i += lanes) f(Vectors<1>(), std::true_type(), i, lanes);
+  }
+  if (i < end) f(Vectors<1>(), std::false_type(), i, end - i);
+}
+
+/// The same, two packs at a time: fetch(i) comes before each two.
+template <class T, class Fetch, class F>
+HWY_INLINE void for_each_two_packs(std::int64_t count, Fetch&& fetch, F&& f) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+  const std::int64_t pack = pack_lanes<T>();
+  std::int64_t i = 0;
+  for (; i + 2 * pack <= count; i += 2 * pack) {
+    fetch(i);
+    f(Vectors<kPack<T>>(), std::true_type(), i, lanes);
+    f(Vectors<kPack<T>>(), std::true_type(), i + pack, lanes);
+  }
+  for_each_pack<T>(i, count, f);
+}
+
+/// Bytes of a vector of memory.
+HWY_INLINE std::uintptr_t vector_bytes() {
+  return static_cast<std::uintptr_t>(hn::Lanes(F32()) * sizeof(float));
+}
+
+/// Whether packs at `out` and every `stride` values from there on can bypass the cache.
+template <class T>
+bool can_stream(const T* out, std::int64_t stride) {
+  return reinterpret_cast<std::uintptr_t>(out) % vector_bytes() == 0 &&
+         static_cast<std::uintptr_t>(stride) * sizeof(T) % vector_bytes() == 0;
+}
+
+/// Values from `out` on that come before the first pack that can bypass the cache.
+template <class T>
+std::int64_t lanes_before_line(const T* out, std::int64_t count) {
+  const std::int64_t pack = pack_lanes<T>();
+  const auto place =
+      static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) / sizeof(T)) % pack;
+  return std::min(count, (pack - place) % pack);
 }
 
 /// The mask of lanes [i, i + lanes) of a row of mask bits; i is a multiple of the lanes. The mask's
@@ -130,14 +285,6 @@ class MaskWriter {
   std::int64_t held_ = 0;
 };
 
-/// Values from `out` on that come before the first whole vector that can bypass the cache.
-inline std::int64_t lanes_before_line(const float* out, std::int64_t count) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
-  const auto place =
-      static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) / sizeof(float)) % lanes;
-  return std::min(count, (lanes - place) % lanes);
-}
-
 /// Writes the bits of `count` lanes, whole bytes only: with fewer than 8 lanes the second half of a
 /// byte is merged into what the first half wrote.
 template <bool kWhole>
@@ -153,8 +300,8 @@ HWY_INLINE void store_mask(F32 d, hn::Mask<F32> mask, std::uint8_t* row, std::in
   } else if (i % 8 == 0) {
     row[i / 8] = bits[0];
   } else {
-    row[i / 8] = static_cast<std::uint8_t>((row[i / 8] & ((1 << (i % 8)) - 1)) |
-                                           (bits[0] << (i % 8)));
+    row[i / 8] =
+        static_cast<std::uint8_t>((row[i / 8] & ((1 << (i % 8)) - 1)) | (bits[0] << (i % 8)));
   }
 }
 

@@ -1,19 +1,10 @@
-// The reference: scalar, in double, one channel after the other. f64 tensors run it; f32 kernels are
-// checked against it.
+// The reference: scalar, in double, one channel after the other. f64 tensors run it; the kernels
+// of the other dtypes are checked against it.
 #include "norm/row_implementation.h"
 #include "norm/scalar.h"
 
 namespace evenkeel::norm {
 namespace {
-
-template <class F>
-void with_dtype(DType dtype, F&& f) {
-  if (dtype == DType::f64) {
-    f(double{});
-  } else {
-    f(float{});
-  }
-}
 
 /// The part of channel c in rows [row0, row1).
 Block rows_of(const Cut& cut, std::int64_t row0, std::int64_t row1) {
@@ -49,8 +40,8 @@ void normalize(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::in
       for_each_element(
           cut, rows_of(cut, row0, row1), c, [&](std::int64_t i, std::int64_t byte, int bit) {
             bool passed = true;
-            const auto z = static_cast<T>(exact_normalized(static_cast<double>(x[i]), job, c));
-            y[i] = epilogue_value(z, job.epilogue, i, passed);
+            const auto z = static_cast<Arithmetic<T>>(exact_normalized(in_double(x[i]), job, c));
+            y[i] = stored<T>(epilogue_value<T>(z, job.epilogue, i, passed));
             if (job.mask != nullptr) {
               const auto flag = static_cast<unsigned>(1 << bit);
               job.mask[byte] = static_cast<std::uint8_t>(passed ? job.mask[byte] | flag
@@ -78,20 +69,21 @@ void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
     T* dx = static_cast<T*>(job.dx.data);
     T* dadd = job.dadd->has_value() ? static_cast<T*>((*job.dadd)->data) : nullptr;
     for (std::int64_t c = c0; c < c1; ++c) {
-      for_each_element(
-          cut, rows_of(cut, row0, row1), c, [&](std::int64_t i, std::int64_t byte, int bit) {
-            const T g = masked_gradient<T>(job, i, byte, bit);
-            if (dadd != nullptr) dadd[i] = g;
-            dx[i] = static_cast<T>(exact_input_gradient(static_cast<double>(x[i]),
-                                                        static_cast<double>(g), job, c));
-          });
+      for_each_element(cut, rows_of(cut, row0, row1), c,
+                       [&](std::int64_t i, std::int64_t byte, int bit) {
+                         const auto g = masked_gradient<T>(job, i, byte, bit);
+                         const double value =
+                             exact_input_gradient(in_double(x[i]), static_cast<double>(g), job, c);
+                         if (dadd != nullptr) dadd[i] = stored<T>(g);
+                         dx[i] = stored<T>(value);
+                       });
     }
   });
 }
 
 }  // namespace
 
-const Implementation kReference{"reference", true,   find_centres, collect,
-                                normalize,   reduce, propagate,    &kRowReference};
+const Implementation kReference{true,   find_centres, collect,       normalize,
+                                reduce, propagate,    &kRowReference};
 
 }  // namespace evenkeel::norm

@@ -1,18 +1,9 @@
 // The reference of the row geometry: scalar, in double, one row after the other. f64 tensors run
-// it; f32 kernels are checked against it.
+// it; the kernels of the other dtypes are checked against it.
 #include "norm/row_scalar.h"
 
 namespace evenkeel::norm {
 namespace {
-
-template <class F>
-void with_dtype(DType dtype, F&& f) {
-  if (dtype == DType::f64) {
-    f(double{});
-  } else {
-    f(float{});
-  }
-}
 
 /// Calls f(row, index of the row in its unit) for the rows of a unit.
 template <class F>
@@ -61,7 +52,7 @@ void normalize(const RowNormalizeJob& job, const RowCut& cut, std::int64_t unit,
     T* y = static_cast<T*>(job.y.data);
     for_each_row(cut, unit, [&](std::int64_t row, std::int64_t /*i*/) {
       for_each_value(cut, row, [&](std::int64_t at, std::int64_t channel) {
-        y[at] = static_cast<T>(exact_row_value(static_cast<double>(x[at]), job, row, channel));
+        y[at] = stored<T>(exact_row_value(in_double(x[at]), job, row, channel));
       });
     });
   });
@@ -116,8 +107,8 @@ void propagate(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
     for_each_row(cut, unit, [&](std::int64_t row, std::int64_t i) {
       const RowSlopes slopes = slopes_of(job, cut, row, sums[i]);
       for_each_value(cut, row, [&](std::int64_t at, std::int64_t channel) {
-        dx[at] = static_cast<T>(exact_row_gradient(
-            static_cast<double>(x[at]), static_cast<double>(dy[at]), job, row, channel, slopes));
+        dx[at] = stored<T>(
+            exact_row_gradient(in_double(x[at]), in_double(dy[at]), job, row, channel, slopes));
       });
     });
   });

@@ -1,0 +1,28 @@
+// The kernels of tensors stored in bf16, compiled once per instruction set by Highway; kernels.cpp
+// puts them into the table.
+
+// As in kernels.cpp: the same set of instruction sets.
+#define HWY_DISABLED_TARGETS HWY_AVX3_DL
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "norm/cpu/bf16_kernels.cpp"
+#include <hwy/foreach_target.h>  // must come before the kernels
+#include <hwy/highway.h>
+
+#include "norm/cpu/collect-inl.h"
+#include "norm/cpu/normalize-inl.h"
+#include "norm/cpu/propagate-inl.h"
+#include "norm/cpu/reduce-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace evenkeel::norm::HWY_NAMESPACE {
+
+const RowImplementation& bf16_row_implementation();  // bf16_row_kernels.cpp
+Implementation bf16_implementation();
+Implementation bf16_implementation() {
+  return {false,           find_centres<bf16>,        collect<bf16>, normalize<bf16>, reduce<bf16>,
+          propagate<bf16>, &bf16_row_implementation()};
+}
+
+}  // namespace evenkeel::norm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
