@@ -45,8 +45,8 @@ void check_dims(const ConstChannelView& x) {
     fail<ShapeError>("[batch_norm] expected [N, C, S] with at least one channel, got {}",
                      describe(x));
   }
-  if (x.dtype != DType::f32 && x.dtype != DType::f64) {
-    fail<ShapeError>("[batch_norm] expected f32 or f64 activations, got {}; convert them first",
+  if (x.dtype != DType::f32 && x.dtype != DType::f64 && x.dtype != DType::bf16) {
+    fail<ShapeError>("[batch_norm] expected f32, bf16 or f64 activations, got {}; convert them first",
                      name_of(x.dtype));
   }
   // The bytes must be countable; extents beside an empty one as well, since products are formed.

@@ -32,8 +32,8 @@ void check_rows(const ConstRowView& x) {
         "[row_norm] expected [N, groups of channels, S] with at least one group, got {}",
         describe(x));
   }
-  if (x.dtype != DType::f32 && x.dtype != DType::f64) {
-    fail<ShapeError>("[row_norm] expected f32 or f64 activations, got {}; convert them first",
+  if (x.dtype != DType::f32 && x.dtype != DType::f64 && x.dtype != DType::bf16) {
+    fail<ShapeError>("[row_norm] expected f32, bf16 or f64 activations, got {}; convert them first",
                      name_of(x.dtype));
   }
   // The bytes must be countable; extents beside an empty one as well, since products are formed.

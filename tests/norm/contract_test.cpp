@@ -70,7 +70,9 @@ TEST(Contract, MismatchedArgumentsAreRefused) {
                              call.workspace.subspan(0, 8)),
                UsageError);
   const Tensor half = Tensor::zeros({4, 3, 5}, DType::bf16);
-  EXPECT_THROW(collect(view(half), {}, call.workspace), ShapeError);
+  EXPECT_THROW(run({}, 1e-5, {Activation::none, 0, view(half)}, view(y)), ShapeError);
+  const Tensor whole_numbers = Tensor::zeros({4, 3, 5}, DType::i32);
+  EXPECT_THROW(workspace_size(view(whole_numbers)), ShapeError);
   EXPECT_THROW(workspace_size({nullptr, DType::f32, Layout::channels_first, 1, 0, 1}) > 0 &&
                    (collect({nullptr, DType::f32, Layout::channels_first, 1, 0, 1}, {}, {}), true),
                ShapeError);

@@ -45,6 +45,7 @@ void add_view_faults(std::vector<Fault>& faults, const std::string& name, const 
   add("of one sample more", [](View& v) { v.n += 1; });
   add("of no sample", [](View& v) { v.n = 0; });
   add("in f64", [](View& v) { v.dtype = DType::f64; });
+  add("in bf16", [](View& v) { v.dtype = DType::bf16; });
   add("in i32", [](View& v) { v.dtype = DType::i32; });
   add("channels last", [](View& v) { v.layout = Layout::channels_last; });
 }
@@ -85,7 +86,8 @@ void add_dimension_faults(std::vector<Fault>& faults) {
   add("without channels", [](ConstChannelView& v) { v.c = 0; });
   add("of negative samples", [](ConstChannelView& v) { v.n = -1; });
   add("of negative positions", [](ConstChannelView& v) { v.s = -1; });
-  add("in bf16", [](ConstChannelView& v) { v.dtype = DType::bf16; });
+  add("in i64", [](ConstChannelView& v) { v.dtype = DType::i64; });
+  faults.push_back({"x alone in bf16", [](Arguments& a) { a.x.dtype = DType::bf16; }, kWithState});
   add("of 2^80 elements", [](ConstChannelView& v) { v.n = v.c = std::int64_t{1} << 40; });
   add("of 2^63 positions", [](ConstChannelView& v) { v.s = INT64_MAX; });
   faults.push_back({"x null", [](Arguments& a) { a.x.data = nullptr; }, kWithX});

@@ -37,8 +37,10 @@ TEST(RowContract, MismatchedArgumentsAreRefusedBeforeAnythingIsWritten) {
   out.n = 3;
   EXPECT_THROW(run({}, {}, out), ShapeError);
   out = call.out(y);
-  out.dtype = DType::f64;
-  EXPECT_THROW(run({}, {}, out), ShapeError);
+  for (const DType other : {DType::f64, DType::bf16}) {
+    out.dtype = other;
+    EXPECT_THROW(run({}, {}, out), ShapeError);
+  }
   out = call.out(y);
   out.data = nullptr;
   EXPECT_THROW(run({}, {}, out), ShapeError);
@@ -67,7 +69,7 @@ TEST(RowContract, ImpossibleGeometriesAreRefused) {
   const auto size = [](const ConstRowView& x) { return row_workspace_size(x); };
   EXPECT_THROW(size({nullptr, DType::f32, kFirst, -1, 1, 3, 1}), ShapeError);
   EXPECT_THROW(size({nullptr, DType::f32, kFirst, 1, 0, 3, 1}), ShapeError);
-  EXPECT_THROW(size({nullptr, DType::bf16, kFirst, 1, 1, 3, 1}), ShapeError);
+  EXPECT_THROW(size({nullptr, DType::i32, kFirst, 1, 1, 3, 1}), ShapeError);
   EXPECT_THROW(size({nullptr, DType::f32, kFirst, 1LL << 40, 1LL << 20, 1, 1}), ShapeError);
   const Tensor x = Tensor::zeros({2, 6, 4});
   const std::string message = message_of<ShapeError>([&] { group_view(view(x), 4); });

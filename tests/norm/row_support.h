@@ -148,8 +148,9 @@ struct RowCall {
     Tensor dx, dgamma, dbeta;
   };
   Gradients backward(const Tensor& dy) {
-    Gradients g{poisoned(), Tensor::zeros({form.parameters()}, x.dtype()),
-                Tensor::zeros({form.parameters()}, x.dtype())};
+    const DType sums = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+    Gradients g{poisoned(), Tensor::zeros({form.parameters()}, sums),
+                Tensor::zeros({form.parameters()}, sums)};
     backward_rows(in(), like(dy), affine(), state, norm.centre, out(g.dx), VectorView(g.dgamma),
                   VectorView(g.dbeta), workspace);
     return g;

@@ -109,8 +109,9 @@ struct BatchNormCall {
     Tensor dx, dgamma, dbeta, dadd;
   };
   Gradients backward(const Tensor& dy, bool train = true) {
-    Gradients g{poisoned(), Tensor::zeros({x.dim(1)}, x.dtype()),
-                Tensor::zeros({x.dim(1)}, x.dtype()), Tensor()};
+    const DType sums = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+    Gradients g{poisoned(), Tensor::zeros({x.dim(1)}, sums), Tensor::zeros({x.dim(1)}, sums),
+                Tensor()};
     std::optional<ChannelView> dadd;
     if (epilogue.add) {
       g.dadd = poisoned();

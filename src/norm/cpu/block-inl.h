@@ -35,7 +35,7 @@ HWY_INLINE bool centre_serves(double n, double s1, double s2) {
 
 /// All values of the block are the same: exact without sums, and common (padding, dead channels).
 template <class T>
-bool is_constant(const T* x, const Patch& patch) {
+inline bool is_constant(const T* x, const Patch& patch) {
   const float first = widened(*x);
   bool same = true;
   for (std::int64_t row = 0; row < patch.rows && same; ++row) {
@@ -51,7 +51,7 @@ struct BlockSums {
 };
 
 template <class T>
-BlockSums sums_in_double(const T* x, const Patch& patch) {
+inline BlockSums sums_in_double(const T* x, const Patch& patch) {
   if (is_constant(x, patch)) return {in_double(*x), 0, 0};
   const MeanAndM2 exact = exact_moments(x, patch);
   return {exact.mean, 0, exact.m2};
@@ -169,7 +169,7 @@ BlockSums block_sums(const T* x, const Patch& patch, bool few, const T* next = n
 /// Sums about a given centre, in one pass, where it serves. Fetches half of what lies at `next` in
 /// the form of the patch, unless that is null.
 template <class T>
-BlockSums sums_about(const T* x, const Patch& patch, float about, const T* next) {
+inline BlockSums sums_about(const T* x, const Patch& patch, float about, const T* next) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const VF centre = hn::Set(d, about);

@@ -51,7 +51,7 @@ HWY_INLINE void sampled_centres(const T* p, const Cut& cut, std::int64_t valid, 
 
 /// Channels first: of one channel, from a vector at each of a few places.
 template <class T>
-float sampled_centre(const T* x, const Cut& cut, std::int64_t c) {
+inline float sampled_centre(const T* x, const Cut& cut, std::int64_t c) {
   const std::int64_t count = std::min(kPlaces, cut.rows);
   const std::int64_t valid = std::min(static_cast<std::int64_t>(hn::Lanes(F32())), cut.s);
   return centre_of_places(count, valid, [&](std::int64_t i) {
@@ -60,7 +60,7 @@ float sampled_centre(const T* x, const Cut& cut, std::int64_t c) {
 }
 
 template <class T>
-void find_centres(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1) {
+inline void find_centres(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1) {
   if (cut.own_mean) return;
   const T* x = static_cast<const T*>(job.x.data);
   float* centre = job.centre.data();
@@ -153,9 +153,9 @@ HWY_INLINE void column_sums(const T* p, std::int64_t rows, std::int64_t stride, 
 /// Adds the sums of a vector column lane by lane: about the centre where that serves, else about
 /// the lane's own mean, else in double.
 template <class T>
-void add_lanes(const T* x, const Cut& cut, const Block& block, std::int64_t c, std::int64_t valid,
-               const float* centre, double count_before, const float* s1, const float* s2,
-               const GroupSums& sums) {
+inline void add_lanes(const T* x, const Cut& cut, const Block& block, std::int64_t c,
+                      std::int64_t valid, const float* centre, double count_before, const float* s1,
+                      const float* s2, const GroupSums& sums) {
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
   float own_centre[kLanes] = {}, own_s1[kLanes] = {}, own_s2[kLanes] = {};
   const auto n = static_cast<double>(block.count());
@@ -182,9 +182,9 @@ void add_lanes(const T* x, const Cut& cut, const Block& block, std::int64_t c, s
 
 /// Adds a block's sums of channels [c, c + width) to those of its group.
 template <class T>
-void add_columns(const T* x, const Cut& cut, const Block& block, std::int64_t c, std::int64_t width,
-                 const float* centre, double count_before, const ColumnTotals& totals,
-                 const GroupSums& sums) {
+inline void add_columns(const T* x, const Cut& cut, const Block& block, std::int64_t c,
+                        std::int64_t width, const float* centre, double count_before,
+                        const ColumnTotals& totals, const GroupSums& sums) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
   const auto n = static_cast<float>(block.count());
   const bool begins = count_before == 0;
@@ -205,8 +205,8 @@ void add_columns(const T* x, const Cut& cut, const Block& block, std::int64_t c,
 }
 
 template <class T>
-void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-                  std::int64_t group, const GroupSums& sums) {
+inline void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                         std::int64_t group, const GroupSums& sums) {
   const T* x = static_cast<const T*>(job.x.data);
   ColumnTotals totals;
   if (cut.own_mean) totals.clear(kWideSlab);
@@ -229,8 +229,8 @@ void collect_last(const CollectJob& job, const Cut& cut, std::int64_t c0, std::i
 // ---- Channels first ----
 
 template <class T>
-void collect(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-             std::int64_t group, double* pivot, double* first, double* second) {
+inline void collect(const CollectJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                    std::int64_t group, double* pivot, double* first, double* second) {
   const GroupSums sums{pivot, first, second};
   if (cut.last) {
     collect_last<T>(job, cut, c0, c1, group, sums);

@@ -35,7 +35,7 @@ struct ColumnTotals {
 /// How many rows ahead the memory is asked for what comes next, in a pass over `width` values of
 /// each row: far enough that it has come by then.
 template <class T>
-std::int64_t rows_ahead(std::int64_t width) {
+inline std::int64_t rows_ahead(std::int64_t width) {
   constexpr std::int64_t kValues = 4096 / sizeof(T);
   return std::max(kRowQuad, (kValues + width - 1) / std::max<std::int64_t>(width, 1));
 }
@@ -71,8 +71,8 @@ HWY_INLINE void add_row(const T* p, std::int64_t valid, VF centre, float* s1, fl
 
 /// Σd and Σd² of `width` columns over `rows` rows.
 template <class T>
-void total_columns(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t width,
-                   const float* centre, ColumnTotals& out) {
+inline void total_columns(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t width,
+                          const float* centre, ColumnTotals& out) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   out.clear((width + lanes - 1) / lanes * lanes);

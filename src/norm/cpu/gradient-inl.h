@@ -40,8 +40,8 @@ HWY_INLINE void fetch_pair(const GradientAt<T>& at, std::int64_t i, std::int64_t
 }
 
 template <class T>
-GradientAt<T> gradient_at(const GradientJob& job, const Cut& cut, std::int64_t r, std::int64_t c,
-                          bool stream = false) {
+inline GradientAt<T> gradient_at(const GradientJob& job, const Cut& cut, std::int64_t r,
+                                 std::int64_t c, bool stream = false) {
   const std::int64_t base = cut.offset(r, c);
   GradientAt<T> at{static_cast<const T*>(job.x.data) + base,
                    static_cast<const T*>(job.dy.data) + base,

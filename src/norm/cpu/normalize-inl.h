@@ -85,6 +85,15 @@ HWY_INLINE void normalize_vectors(const Each<NormalizeLanes, kVectors>& lanes,
   put<kVectors, kWhole>(z, d, at.y + i, valid, at.stream);
 }
 
+/// The same with the same numbers for all vectors.
+template <std::int64_t kVectors, bool kWhole, Activation kActivation, bool kAdd, class T>
+HWY_INLINE void normalize_alike(const NormalizeLanes& lanes, const NormalizeAt<T>& at, float slope,
+                                std::int64_t i, std::int64_t valid) {
+  Each<NormalizeLanes, kVectors> same;
+  for (NormalizeLanes& one : same) one = lanes;
+  normalize_vectors<kVectors, kWhole, kActivation, kAdd>(same, at, slope, i, valid);
+}
+
 /// A row of one channel whose packs bypass the cache wherever it begins.
 template <Activation kActivation, bool kAdd, class T>
 HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at, float slope,
@@ -95,28 +104,28 @@ HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at
   const bool masks = kActivation != Activation::none && at.mask != nullptr;
   MaskWriter mask(at.mask);
   auto passed = hn::FirstN(d, 0);
-  std::int64_t i = 0;
-  const auto parts_until = [&](std::int64_t end) HWY_ATTR {
-    while (i < end) {
-      const std::int64_t valid = std::min(step, end - i);
-      const VF z = normalized_vector<false, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
-      store_part(z, d, at.y + i, valid);
-      if (masks) mask.add(d, passed, valid);
-      i += valid;
-    }
+  const auto part = [&](std::int64_t i, std::int64_t valid) HWY_ATTR {
+    const VF z = normalized_vector<false, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
+    store_part(z, d, at.y + i, valid);
+    if (masks) mask.add(d, passed, valid);
   };
-  parts_until(lanes_before_line(at.y, length));
+  std::int64_t i = 0;
+  for (std::int64_t head = lanes_before_line(at.y, length); head > 0; head -= step) {
+    const std::int64_t valid = std::min(step, head);
+    part(i, valid);
+    i += valid;
+  }
   for (; i + pack <= length; i += pack) {
     if (next != nullptr) hwy::Prefetch(next + i / 2);
     Each<VF, kPack<T>> z;
-    for (std::int64_t k = 0; k < kPack<T>; ++k) {
-      z[k] =
-          normalized_vector<true, kActivation, kAdd>(lanes, at, slope, i + k * step, step, passed);
+    for (std::int64_t v = 0; v < kPack<T>; ++v) {
+      z[v] =
+          normalized_vector<true, kActivation, kAdd>(lanes, at, slope, i + v * step, step, passed);
       if (masks) mask.add(d, passed, step);
     }
     put_pack(z, d, at.y + i, true);
   }
-  parts_until(length);
+  for (; i < length; i += step) part(i, std::min(step, length - i));
   if (masks) mask.finish();
 }
 
@@ -124,17 +133,25 @@ HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at
 template <Activation kActivation, bool kAdd, class T>
 HWY_INLINE void normalize_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at, float slope,
                               std::int64_t length, const T* next) {
-  const auto fetch = [&](std::int64_t i) HWY_ATTR {
+  constexpr std::int64_t kVectors = kPack<T>;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
+  const std::int64_t pack = pack_lanes<T>();
+  std::int64_t i = 0;
+  for (; i + 2 * pack <= length; i += 2 * pack) {
     if (next != nullptr) hwy::Prefetch(next + i / 2);
-  };
-  for_each_two_packs<T>(length, fetch,
-                        [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
-                          constexpr std::int64_t kVectors = decltype(vectors)::value;
-                          Each<NormalizeLanes, kVectors> same;
-                          for (NormalizeLanes& one : same) one = lanes;
-                          normalize_vectors<kVectors, decltype(whole)::value, kActivation, kAdd>(
-                              same, at, slope, i, valid);
-                        });
+    normalize_alike<kVectors, true, kActivation, kAdd>(lanes, at, slope, i, step);
+    normalize_alike<kVectors, true, kActivation, kAdd>(lanes, at, slope, i + pack, step);
+  }
+  for (; i + pack <= length; i += pack) {
+    normalize_alike<kVectors, true, kActivation, kAdd>(lanes, at, slope, i, step);
+  }
+  if (kVectors > 1 && i + step <= length) {
+    normalize_alike<1, true, kActivation, kAdd>(lanes, at, slope, i, step);
+    i += step;
+  }
+  if (i < length) {
+    normalize_alike<1, false, kActivation, kAdd>(lanes, at, slope, i, length - i);
+  }
 }
 
 /// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
@@ -144,7 +161,7 @@ HWY_INLINE void normalize_channels(const Coefficients& q, const NormalizeAt<T>& 
                                    std::int64_t mask_stride) {
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  for_each_pack<T>(0, width,
+  for_each_pack<T>(width,
                    [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
                      constexpr std::int64_t kVectors = decltype(vectors)::value;
                      constexpr bool kWhole = decltype(whole)::value;
@@ -171,7 +188,7 @@ struct WideValue {
 };
 
 template <class T>
-WideValue wide_value(const NormalizeJob& job, std::int64_t c, std::int64_t offset) {
+inline WideValue wide_value(const NormalizeJob& job, std::int64_t c, std::int64_t offset) {
   const double x = in_double(static_cast<const T*>(job.x.data)[offset]);
   WideValue result{c, 0, true};
   result.y = epilogue_value<T>(static_cast<float>(exact_normalized(x, job, c)), job.epilogue,
@@ -180,8 +197,8 @@ WideValue wide_value(const NormalizeJob& job, std::int64_t c, std::int64_t offse
 }
 
 template <class T>
-void put_wide(const NormalizeJob& job, const WideValue& value, std::int64_t offset,
-              std::int64_t mask_row, std::int64_t bit) {
+inline void put_wide(const NormalizeJob& job, const WideValue& value, std::int64_t offset,
+                     std::int64_t mask_row, std::int64_t bit) {
   static_cast<T*>(job.y.data)[offset] = stored<T>(value.y);
   if (job.mask == nullptr) return;
   std::uint8_t& byte = job.mask[mask_row + bit / 8];
@@ -190,8 +207,8 @@ void put_wide(const NormalizeJob& job, const WideValue& value, std::int64_t offs
 }
 
 template <class T>
-NormalizeAt<T> normalize_at(const NormalizeJob& job, const Cut& cut, std::int64_t r, std::int64_t c,
-                            bool stream) {
+inline NormalizeAt<T> normalize_at(const NormalizeJob& job, const Cut& cut, std::int64_t r,
+                                   std::int64_t c, bool stream) {
   const std::int64_t base = cut.offset(r, c);
   return {static_cast<const T*>(job.x.data) + base,
           job.epilogue.add ? static_cast<const T*>(job.epilogue.add->data) + base : nullptr,
@@ -302,8 +319,8 @@ void normalize_as(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std:
 }
 
 template <class T>
-void normalize(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-               std::int64_t row0, std::int64_t row1) {
+inline void normalize(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                      std::int64_t row0, std::int64_t row1) {
   const bool add = job.epilogue.add.has_value();
   switch (job.epilogue.activation) {
     case Activation::none:

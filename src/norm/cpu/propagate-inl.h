@@ -82,12 +82,26 @@ HWY_INLINE void propagate_alike(const PropagateLanes& lanes, const GradientAt<T>
 template <Activation kActivation, bool kConstant, class T>
 HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt<T>& at, float slope,
                               std::int64_t length, std::int64_t ahead) {
-  for_each_two_packs<T>(
-      length, [&](std::int64_t i) HWY_ATTR { fetch_pair(at, i / 2, ahead); },
-      [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
-        propagate_alike<decltype(vectors)::value, decltype(whole)::value, kActivation, kConstant,
-                        false>(lanes, at, slope, i, valid);
-      });
+  constexpr std::int64_t kVectors = kPack<T>;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
+  const std::int64_t pack = pack_lanes<T>();
+  std::int64_t i = 0;
+  for (; i + 2 * pack <= length; i += 2 * pack) {
+    fetch_pair(at, i / 2, ahead);
+    propagate_alike<kVectors, true, kActivation, kConstant, false>(lanes, at, slope, i, step);
+    propagate_alike<kVectors, true, kActivation, kConstant, false>(lanes, at, slope, i + pack,
+                                                                   step);
+  }
+  for (; i + pack <= length; i += pack) {
+    propagate_alike<kVectors, true, kActivation, kConstant, false>(lanes, at, slope, i, step);
+  }
+  if (kVectors > 1 && i + step <= length) {
+    propagate_alike<1, true, kActivation, kConstant, false>(lanes, at, slope, i, step);
+    i += step;
+  }
+  if (i < length) {
+    propagate_alike<1, false, kActivation, kConstant, false>(lanes, at, slope, i, length - i);
+  }
 }
 
 /// A row of one channel whose packs of dx bypass the cache wherever it begins; dadd, where it is
@@ -97,20 +111,20 @@ HWY_INLINE void stream_gradient_row(const PropagateLanes& lanes, const GradientA
                                     float slope, std::int64_t length, std::int64_t ahead) {
   const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   const std::int64_t pack = pack_lanes<T>();
-  std::int64_t i = 0;
-  const auto parts_until = [&](std::int64_t end) HWY_ATTR {
-    while (i < end) {
-      const std::int64_t valid = std::min(step, end - i);
-      propagate_alike<1, false, kActivation, kConstant, true>(lanes, at, slope, i, valid);
-      i += valid;
-    }
+  const auto part = [&](std::int64_t i, std::int64_t valid) HWY_ATTR {
+    propagate_alike<1, false, kActivation, kConstant, true>(lanes, at, slope, i, valid);
   };
-  parts_until(lanes_before_line(at.dx, length));
+  std::int64_t i = 0;
+  for (std::int64_t head = lanes_before_line(at.dx, length); head > 0; head -= step) {
+    const std::int64_t valid = std::min(step, head);
+    part(i, valid);
+    i += valid;
+  }
   for (; i + pack <= length; i += pack) {
     fetch_pair(at, i / 2, ahead);
     propagate_alike<kPack<T>, true, kActivation, kConstant, true>(lanes, at, slope, i, step);
   }
-  parts_until(length);
+  for (; i < length; i += step) part(i, std::min(step, length - i));
 }
 
 /// Whether dx and dadd of every row begin at the same place of a line.
@@ -129,7 +143,7 @@ HWY_INLINE void propagate_channels(const GradientJob& job, const GradientAt<T>& 
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const auto slope = static_cast<float>(job.epilogue.slope);
   const std::int64_t ahead = rows_ahead<T>(width) * stride;
-  for_each_pack<T>(0, width,
+  for_each_pack<T>(width,
                    [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
                      constexpr std::int64_t kVectors = decltype(vectors)::value;
                      constexpr bool kWhole = decltype(whole)::value;
@@ -154,22 +168,22 @@ struct WideGradient {
 };
 
 template <class T>
-WideGradient wide_gradient(const GradientJob& job, std::int64_t c, std::int64_t offset,
-                           std::int64_t mask_row, std::int64_t bit) {
+inline WideGradient wide_gradient(const GradientJob& job, std::int64_t c, std::int64_t offset,
+                                  std::int64_t mask_row, std::int64_t bit) {
   const double x = in_double(static_cast<const T*>(job.x.data)[offset]);
   const float g = masked_gradient<T>(job, offset, mask_row + bit / 8, static_cast<int>(bit % 8));
   return {c, static_cast<float>(exact_input_gradient(x, static_cast<double>(g), job, c)), g};
 }
 
 template <class T>
-void put_wide(const GradientJob& job, const WideGradient& value, std::int64_t offset) {
+inline void put_wide(const GradientJob& job, const WideGradient& value, std::int64_t offset) {
   if (job.dadd->has_value()) static_cast<T*>((*job.dadd)->data)[offset] = stored<T>(value.g);
   static_cast<T*>(job.dx.data)[offset] = stored<T>(value.dx);
 }
 
 /// Whether the outputs of rows that begin at channel c can bypass the cache.
 template <class T>
-bool can_stream_gradients(const GradientJob& job, std::int64_t c, std::int64_t stride) {
+inline bool can_stream_gradients(const GradientJob& job, std::int64_t c, std::int64_t stride) {
   if (!job.passage.stream || !can_stream(static_cast<const T*>(job.dx.data) + c, stride))
     return false;
   return !job.dadd->has_value() || can_stream(static_cast<const T*>((*job.dadd)->data) + c, stride);
@@ -181,14 +195,18 @@ void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c0, st
   const bool aligned = can_stream_gradients<T>(job, 0, cut.s);
   const bool anywhere = job.passage.stream && !aligned && gradients_in_step(job);
   const std::int64_t ahead = job.passage.ahead != 0 ? job.passage.ahead + cut.s / 2 : 0;
+  const auto slope = static_cast<float>(job.epilogue.slope);
   for (std::int64_t r = row0; r < row1; ++r) {
     for (std::int64_t c = c0; c < c1; ++c) {
       const auto k = static_cast<std::size_t>(c);
       if (job.coefficients.wide[k] == 0) {
-        const auto run = anywhere ? stream_gradient_row<kActivation, kConstant, T>
-                                  : propagate_row<kActivation, kConstant, T>;
-        run(propagate_lanes(F32(), job, k), gradient_at<T>(job, cut, r, c, aligned || anywhere),
-            static_cast<float>(job.epilogue.slope), cut.s, ahead);
+        const PropagateLanes lanes = propagate_lanes(F32(), job, k);
+        const GradientAt<T> at = gradient_at<T>(job, cut, r, c, aligned || anywhere);
+        if (anywhere) {
+          stream_gradient_row<kActivation, kConstant>(lanes, at, slope, cut.s, ahead);
+        } else {
+          propagate_row<kActivation, kConstant>(lanes, at, slope, cut.s, ahead);
+        }
         continue;
       }
       for (std::int64_t i = 0; i < cut.s; ++i) {
@@ -250,8 +268,8 @@ void propagate_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::
 }
 
 template <class T>
-void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-               std::int64_t row0, std::int64_t row1) {
+inline void propagate(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                      std::int64_t row0, std::int64_t row1) {
   switch (job.epilogue.activation) {
     case Activation::none:
       return propagate_as<T, Activation::none>(job, cut, c0, c1, row0, row1);

@@ -199,8 +199,8 @@ void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
 }
 
 template <class T>
-void reduce(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
-            std::int64_t group, double* g, double* g_centred) {
+inline void reduce(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                   std::int64_t group, double* g, double* g_centred) {
   switch (job.epilogue.activation) {
     case Activation::none:
       return reduce_as<T, Activation::none>(job, cut, c0, c1, group, g, g_centred);

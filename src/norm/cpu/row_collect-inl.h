@@ -16,7 +16,7 @@ namespace evenkeel::norm::HWY_NAMESPACE {
 
 /// Σx² of a patch.
 template <class T>
-double square_sum(const T* x, const Patch& patch, bool few) {
+inline double square_sum(const T* x, const Patch& patch, bool few) {
   const F32 d;
   VF sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   for_each_vector<true>(
@@ -29,8 +29,8 @@ double square_sum(const T* x, const Patch& patch, bool few) {
 /// A part of a row whose values lie one after the other; its blocks are measured from one centre
 /// where there are several. Fetches half of the row `ahead` values behind it.
 template <class T>
-ShiftedSums contiguous_sums(const T* row, const Range& part, Centre centre, bool few,
-                            std::int64_t ahead) {
+inline ShiftedSums contiguous_sums(const T* row, const Range& part, Centre centre, bool few,
+                                   std::int64_t ahead) {
   const bool several = part.size() > RowCut::kBlockValues;
   float about = 0;
   if (several && centre == Centre::mean) {
@@ -60,8 +60,8 @@ ShiftedSums contiguous_sums(const T* row, const Range& part, Centre centre, bool
 
 /// Centres of neighbouring channels, as rounded_centre() makes them, from a few positions of many.
 template <class T>
-void position_centres(const T* x, std::int64_t positions, std::int64_t stride, std::int64_t width,
-                      float* centre) {
+inline void position_centres(const T* x, std::int64_t positions, std::int64_t stride,
+                             std::int64_t width, float* centre) {
   constexpr std::int64_t kSamples = 8;
   const F32 d;
   const std::int64_t count = std::min(kSamples, positions);
@@ -84,8 +84,9 @@ void position_centres(const T* x, std::int64_t positions, std::int64_t stride, s
 /// Sums of channels [c0, c1) of a sample, at most kSlab, over a range of positions: each channel's
 /// as batch norm takes them, which are added up by group. sums[0] is the sample's group `group0`.
 template <class T>
-void add_slab(const ConstRowView& x, const RowCut& cut, std::int64_t sample, std::int64_t c0,
-              std::int64_t c1, const Range& positions, std::int64_t group0, ShiftedSums* sums) {
+inline void add_slab(const ConstRowView& x, const RowCut& cut, std::int64_t sample, std::int64_t c0,
+                     std::int64_t c1, const Range& positions, std::int64_t group0,
+                     ShiftedSums* sums) {
   const std::int64_t stride = cut.sample_channels();
   const std::int64_t width = c1 - c0;
   const T* data = static_cast<const T*>(x.data) + cut.offset(sample, c0, positions.begin);
@@ -114,8 +115,8 @@ inline ShiftedSums about_zero(const ShiftedSums& sums) {
 }
 
 template <class T>
-void collect_slabs(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
-                   const Range& positions, ShiftedSums* sums) {
+inline void collect_slabs(const ConstRowView& x, const RowCut& cut, Centre centre,
+                          std::int64_t unit, const Range& positions, ShiftedSums* sums) {
   const Range groups = cut.groups_of(unit);
   std::fill(sums, sums + groups.size(), ShiftedSums{});
   const std::int64_t end = groups.end * cut.channels;
@@ -127,8 +128,8 @@ void collect_slabs(const ConstRowView& x, const RowCut& cut, Centre centre, std:
 }
 
 template <class T>
-void collect_rows(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
-                  std::int64_t part, std::int64_t ahead, ShiftedSums* sums) {
+inline void collect_rows(const ConstRowView& x, const RowCut& cut, Centre centre, std::int64_t unit,
+                         std::int64_t part, std::int64_t ahead, ShiftedSums* sums) {
   const Range range = cut.part(part);
   if (!cut.contiguous()) {
     collect_slabs<T>(x, cut, centre, unit, range, sums);

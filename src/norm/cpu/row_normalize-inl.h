@@ -44,8 +44,8 @@ void normalize_elements(const RowLanes& row, const T* x, const T* next, const Ru
 }
 
 template <class T>
-void normalize_element_slice(const RowNormalizeJob& job, const RowCut& cut, std::int64_t row,
-                             const Range& slice) {
+inline void normalize_element_slice(const RowNormalizeJob& job, const RowCut& cut, std::int64_t row,
+                                    const Range& slice) {
   const std::int64_t first = row % cut.groups * cut.channels + slice.begin;  // of γ and β
   const std::int64_t base = row * cut.length() + slice.begin;
   const T* x = static_cast<const T*>(job.x.data) + base;
@@ -67,8 +67,8 @@ void normalize_element_slice(const RowNormalizeJob& job, const RowCut& cut, std:
 }
 
 template <class T>
-void normalize_channel_slice(const RowNormalizeJob& job, const RowCut& cut, std::int64_t row,
-                             const Range& slice) {
+inline void normalize_channel_slice(const RowNormalizeJob& job, const RowCut& cut, std::int64_t row,
+                                    const Range& slice) {
   const bool extreme = extreme_row(job.state, row);
   const RowLanes lanes = row_lanes(F32(), row_numbers(job.state, row));
   for (std::int64_t k = slice.begin; k < slice.end; ++k) {
@@ -101,34 +101,34 @@ void normalize_columns(const ColumnNumbers& numbers, const T* x, T* y, std::int6
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
     constexpr std::int64_t kRows = decltype(rows)::value;
-    for_each_pack<T>(0, width,
-                     [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
-                       constexpr std::int64_t kVectors = decltype(vectors)::value;
-                       constexpr bool kWhole = decltype(whole)::value;
-                       Each<RowLanes, kVectors> lanes;
-                       Each<VF, kVectors> gamma, beta;
-                       for (std::int64_t v = 0; v < kVectors; ++v) {
-                         lanes[v] = numbers.rows<kWhole>(d, i + v * step, valid);
-                         gamma[v] = load<kWhole>(d, numbers.gamma + i + v * step, valid);
-                         beta[v] = load<kWhole>(d, numbers.beta + i + v * step, valid);
-                       }
-                       for (std::int64_t r = 0; r < kRows; ++r) {
-                         const std::int64_t at = (p + r) * stride + i;
-                         Each<VF, kVectors> z;
-                         for (std::int64_t v = 0; v < kVectors; ++v) {
-                           z[v] = normalized(lanes[v], load<kWhole>(d, x + at + v * step, valid),
-                                             gamma[v], beta[v]);
-                         }
-                         put<kVectors, kWhole>(z, d, y + at, valid, kStream);
-                       }
-                     });
+    for_each_pack<T>(width, [&](auto vectors, auto whole, std::int64_t i,
+                                std::int64_t valid) HWY_ATTR {
+      constexpr std::int64_t kVectors = decltype(vectors)::value;
+      constexpr bool kWhole = decltype(whole)::value;
+      Each<RowLanes, kVectors> lanes;
+      Each<VF, kVectors> gamma, beta;
+      for (std::int64_t v = 0; v < kVectors; ++v) {
+        lanes[v] = numbers.rows<kWhole>(d, i + v * step, valid);
+        gamma[v] = load<kWhole>(d, numbers.gamma + i + v * step, valid);
+        beta[v] = load<kWhole>(d, numbers.beta + i + v * step, valid);
+      }
+      for (std::int64_t r = 0; r < kRows; ++r) {
+        const std::int64_t at = (p + r) * stride + i;
+        Each<VF, kVectors> z;
+        for (std::int64_t v = 0; v < kVectors; ++v) {
+          z[v] = normalized(lanes[v], load<kWhole>(d, x + at + v * step, valid), gamma[v], beta[v]);
+        }
+        put<kVectors, kWhole>(z, d, y + at, valid, kStream);
+      }
+    });
   });
 }
 
 /// Channels [c0, c1) of a sample over a range of positions, channels last.
 template <class T>
-void normalize_column_slice(const RowNormalizeJob& job, const RowCut& cut, std::int64_t sample,
-                            std::int64_t c0, std::int64_t c1, const Range& positions) {
+inline void normalize_column_slice(const RowNormalizeJob& job, const RowCut& cut,
+                                   std::int64_t sample, std::int64_t c0, std::int64_t c1,
+                                   const Range& positions) {
   ColumnNumbers numbers;
   fill_numbers(job.state, cut, sample, c0, c1, job.gamma, job.beta, numbers);
   const std::int64_t stride = cut.sample_channels();
@@ -156,8 +156,8 @@ void normalize_column_slice(const RowNormalizeJob& job, const RowCut& cut, std::
 }
 
 template <class T>
-void normalize_rows(const RowNormalizeJob& job, const RowCut& cut, std::int64_t unit,
-                    std::int64_t slice) {
+inline void normalize_rows(const RowNormalizeJob& job, const RowCut& cut, std::int64_t unit,
+                           std::int64_t slice) {
   const Range range = cut.slice(slice);
   switch (cut.kind) {
     case RowKind::element:

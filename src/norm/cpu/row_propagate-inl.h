@@ -65,9 +65,9 @@ void propagate_run(const PropagateRowLanes& row, const T* x, const T* dy, const 
 /// A run of a row of `length` values, from value i of it on, which lies at `base`: γ from `gammas`
 /// on, or `one` for all.
 template <class T>
-void propagate_elements(const RowGradientJob& job, const PropagateRowLanes& row, std::int64_t base,
-                        std::int64_t i, std::int64_t length, const float* gammas, float one,
-                        std::int64_t count) {
+inline void propagate_elements(const RowGradientJob& job, const PropagateRowLanes& row,
+                               std::int64_t base, std::int64_t i, std::int64_t length,
+                               const float* gammas, float one, std::int64_t count) {
   const auto run =
       gammas != nullptr
           ? (job.passage.stream ? propagate_run<true, true, T> : propagate_run<true, false, T>)
@@ -80,9 +80,9 @@ void propagate_elements(const RowGradientJob& job, const PropagateRowLanes& row,
 
 /// `count` neighbouring values of a row in double; their channel moves with them or stays.
 template <class T>
-void propagate_in_double(const RowGradientJob& job, std::int64_t row, std::int64_t base,
-                         std::int64_t channel, std::int64_t channel_step, const RowSlopes& slopes,
-                         std::int64_t count) {
+inline void propagate_in_double(const RowGradientJob& job, std::int64_t row, std::int64_t base,
+                                std::int64_t channel, std::int64_t channel_step,
+                                const RowSlopes& slopes, std::int64_t count) {
   const T* x = static_cast<const T*>(job.x.data) + base;
   const T* dy = static_cast<const T*>(job.dy.data) + base;
   T* dx = static_cast<T*>(job.dx.data) + base;
@@ -93,8 +93,8 @@ void propagate_in_double(const RowGradientJob& job, std::int64_t row, std::int64
 }
 
 template <class T>
-void propagate_element_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
-                             const Range& slice, const RowSlopes& slopes) {
+inline void propagate_element_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
+                                    const Range& slice, const RowSlopes& slopes) {
   const std::int64_t channel = row % cut.groups * cut.channels + slice.begin;
   const std::int64_t base = row * cut.length() + slice.begin;
   if (extreme_slopes(job, cut, row, slopes)) {
@@ -108,8 +108,8 @@ void propagate_element_slice(const RowGradientJob& job, const RowCut& cut, std::
 }
 
 template <class T>
-void propagate_channel_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
-                             const Range& slice, const RowSlopes& slopes) {
+inline void propagate_channel_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
+                                    const Range& slice, const RowSlopes& slopes) {
   const bool extreme = extreme_slopes(job, cut, row, slopes);
   const PropagateRowLanes lanes =
       propagate_row_lanes(F32(), row_numbers(job.state, row), slope_numbers(slopes));
@@ -163,7 +163,7 @@ void propagate_columns(const ColumnSlopes& slopes, const T* x, const T* dy, T* d
   for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
     constexpr std::int64_t kRows = decltype(rows)::value;
     for_each_pack<T>(
-        0, width, [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+        width, [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
           constexpr std::int64_t kVectors = decltype(vectors)::value;
           constexpr bool kWhole = decltype(whole)::value;
           if constexpr (kWhole && kRows == kRowQuad) {
@@ -194,9 +194,9 @@ void propagate_columns(const ColumnSlopes& slopes, const T* x, const T* dy, T* d
 
 /// Channels [c0, c1) of a sample over a range of positions, channels last.
 template <class T>
-void propagate_column_slice(const RowGradientJob& job, const RowCut& cut, std::int64_t sample,
-                            std::int64_t c0, std::int64_t c1, const Range& positions,
-                            const ColumnSlopes& slopes) {
+inline void propagate_column_slice(const RowGradientJob& job, const RowCut& cut,
+                                   std::int64_t sample, std::int64_t c0, std::int64_t c1,
+                                   const Range& positions, const ColumnSlopes& slopes) {
   const bool any_extreme = slopes.numbers.any_extreme;
   const std::int64_t width = c1 - c0;
   const std::int64_t stride = cut.sample_channels();
@@ -227,8 +227,8 @@ void propagate_column_slice(const RowGradientJob& job, const RowCut& cut, std::i
 }
 
 template <class T>
-void propagate_rows(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
-                    std::int64_t slice, const RowSums* sums) {
+inline void propagate_rows(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
+                           std::int64_t slice, const RowSums* sums) {
   const Range range = cut.slice(slice);
   switch (cut.kind) {
     case RowKind::element:

@@ -134,8 +134,8 @@ void reduce_bundle(const RowGradientJob& job, const RowCut& cut, const Bundle& b
 }
 
 template <class T>
-void reduce_elements(const RowGradientJob& job, const RowCut& cut, const Bundle& bundle,
-                     std::int64_t part, RowSums* sums, double* dgamma, double* dbeta) {
+inline void reduce_elements(const RowGradientJob& job, const RowCut& cut, const Bundle& bundle,
+                            std::int64_t part, RowSums* sums, double* dgamma, double* dbeta) {
   const Range range = cut.part(part);
   const bool gamma = job.gamma != nullptr;
   const std::int64_t rows = bundle.n1 - bundle.n0;
@@ -157,8 +157,8 @@ void reduce_elements(const RowGradientJob& job, const RowCut& cut, const Bundle&
 /// A run of values of one channel; four accumulators in turn. Fetches half of what lies at `next_x`
 /// and `next_dy`, unless these are null.
 template <class T>
-RowSums run_sums(const RowLanes& row, const T* x, const T* dy, const T* next_x, const T* next_dy,
-                 std::int64_t count) {
+inline RowSums run_sums(const RowLanes& row, const T* x, const T* dy, const T* next_x,
+                        const T* next_dy, std::int64_t count) {
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const VF zero = hn::Zero(d);
@@ -189,8 +189,8 @@ RowSums run_sums(const RowLanes& row, const T* x, const T* dy, const T* next_x, 
 }
 
 template <class T>
-void reduce_runs(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
-                 const Range& channels, double* g, double* g_centred) {
+inline void reduce_runs(const RowGradientJob& job, const RowCut& cut, std::int64_t row,
+                        const Range& channels, double* g, double* g_centred) {
   const double mean = job.state.mean[static_cast<std::size_t>(row)];
   const RowLanes lanes = row_lanes(F32(), row_numbers(job.state, row));
   const bool extreme = extreme_row(job.state, row);
@@ -222,8 +222,9 @@ struct ColumnRowSums {
 
 /// Over a few positions, channels last.
 template <class T>
-void total_column_rows(const ColumnNumbers& numbers, const T* x, const T* dy, std::int64_t width,
-                       std::int64_t positions, std::int64_t stride, ColumnRowSums& out) {
+inline void total_column_rows(const ColumnNumbers& numbers, const T* x, const T* dy,
+                              std::int64_t width, std::int64_t positions, std::int64_t stride,
+                              ColumnRowSums& out) {
   const F32 d;
   std::fill(out.g, out.g + ColumnNumbers::kPadded, 0.0F);
   std::fill(out.g_centred, out.g_centred + ColumnNumbers::kPadded, 0.0F);
@@ -255,9 +256,9 @@ void total_column_rows(const ColumnNumbers& numbers, const T* x, const T* dy, st
 
 /// Channels [c0, c1) of a sample, at most kSlab, over a range of positions.
 template <class T>
-void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::int64_t sample,
-                    std::int64_t c0, std::int64_t c1, const Range& positions, double* g,
-                    double* g_centred) {
+inline void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::int64_t sample,
+                           std::int64_t c0, std::int64_t c1, const Range& positions, double* g,
+                           double* g_centred) {
   ColumnNumbers numbers;
   fill_numbers(job.state, cut, sample, c0, c1, nullptr, nullptr, numbers);
   const std::int64_t stride = cut.sample_channels();
@@ -286,8 +287,8 @@ void reduce_columns(const RowGradientJob& job, const RowCut& cut, std::int64_t s
 }
 
 template <class T>
-void reduce_channels(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
-                     std::int64_t slice, double* g, double* g_centred) {
+inline void reduce_channels(const RowGradientJob& job, const RowCut& cut, std::int64_t unit,
+                            std::int64_t slice, double* g, double* g_centred) {
   const Range range = cut.slice(slice);
   if (cut.kind == RowKind::channel_first) {
     reduce_runs<T>(job, cut, unit, range, g, g_centred);

@@ -60,43 +60,46 @@ HWY_INLINE VF affine_lanes(F32 d, const float* values, std::int64_t i, std::int6
 /// elements from i on; `whole` is a compile-time constant. With kStream packs bypass the cache.
 template <bool kStream, class T, class F>
 HWY_INLINE void write_elements(T* out, std::int64_t count, F&& value) {
+  constexpr std::int64_t kVectors = kPack<T>;
   const F32 d;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t pack = pack_lanes<T>();
   std::int64_t i = 0;
-  const auto parts_until = [&](std::int64_t end) HWY_ATTR {
-    while (i < end) {
-      const std::int64_t valid = std::min(lanes, end - i);
-      if (kPack < T >> 1 && valid == lanes) {
-        store_whole(value(i, lanes, std::true_type()), d, out + i);
-        i += lanes;
-        continue;
-      }
-      store_part(value(i, valid, std::false_type()), d, out + i, valid);
+  const auto part = [&](std::int64_t at, std::int64_t valid) HWY_ATTR {
+    store_part(value(at, valid, std::false_type()), d, out + at, valid);
+  };
+  if constexpr (kStream) {
+    for (std::int64_t head = lanes_before_line(out, count); head > 0; head -= lanes) {
+      const std::int64_t valid = std::min(lanes, head);
+      part(i, valid);
       i += valid;
     }
-  };
-  if constexpr (kStream) parts_until(lanes_before_line(out, count));
+  }
   for (; i + pack <= count; i += pack) {
-    Each<VF, kPack<T>> v;
-    for (std::int64_t k = 0; k < kPack<T>; ++k) {
+    Each<VF, kVectors> v;
+    for (std::int64_t k = 0; k < kVectors; ++k) {
       v[k] = value(i + k * lanes, lanes, std::true_type());
     }
     put_pack(v, d, out + i, kStream);
   }
-  parts_until(count);
+  if (kVectors > 1 && i + lanes <= count) {
+    store_whole(value(i, lanes, std::true_type()), d, out + i);
+    i += lanes;
+  }
+  if (i < count) part(i, count - i);
 }
 
 /// Where the first half of the row `ahead` begins to be fetched, from value i of this one on, which
 /// lies at x: half as fast as this row is passed over.
 template <class T>
-const T* first_half(const Passage& passage, const T* x, std::int64_t i) {
+inline const T* first_half(const Passage& passage, const T* x, std::int64_t i) {
   return passage.ahead != 0 ? x - i + passage.ahead + i / 2 : nullptr;
 }
 
 /// The same of the second half.
 template <class T>
-const T* second_half(const Passage& passage, const T* x, std::int64_t i, std::int64_t length) {
+inline const T* second_half(const Passage& passage, const T* x, std::int64_t i,
+                            std::int64_t length) {
   return passage.ahead != 0 ? x - i + passage.ahead + length / 2 + i / 2 : nullptr;
 }
 

@@ -193,31 +193,22 @@ HWY_INLINE void put(const Each<VF, kVectors>& v, F32 d, T* p, std::int64_t count
 template <std::int64_t kCount>
 using Vectors = std::integral_constant<std::int64_t, kCount>;
 
-/// Calls f(vectors, whole, i, valid) for what covers the values [i, end): packs, vectors, and what
+/// Calls f(vectors, whole, i, valid) for what covers the values [0, end): packs, vectors, and what
 /// is left; the number of vectors and whether they are whole are compile-time constants.
 template <class T, class F>
-HWY_INLINE void for_each_pack(std::int64_t i, std::int64_t end, F&& f) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
-  const std::int64_t pack = pack_lanes<T>();
-  for (; i + pack <= end; i += pack) f(Vectors<kPack<T>>(), std::true_type(), i, lanes);
-  if constexpr (kPack < T >> 1) {
-    for (; i + lanes <= end; i += lanes) f(Vectors<1>(), std::true_type(), i, lanes);
-  }
-  if (i < end) f(Vectors<1>(), std::false_type(), i, end - i);
-}
-
-/// The same, two packs at a time: fetch(i) comes before each two.
-template <class T, class Fetch, class F>
-HWY_INLINE void for_each_two_packs(std::int64_t count, Fetch&& fetch, F&& f) {
+HWY_INLINE void for_each_pack(std::int64_t end, F&& f) {
+  constexpr std::int64_t kVectors = kPack<T>;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
   const std::int64_t pack = pack_lanes<T>();
   std::int64_t i = 0;
-  for (; i + 2 * pack <= count; i += 2 * pack) {
-    fetch(i);
-    f(Vectors<kPack<T>>(), std::true_type(), i, lanes);
-    f(Vectors<kPack<T>>(), std::true_type(), i + pack, lanes);
+  for (; i + pack <= end; i += pack) f(Vectors<kVectors>(), std::true_type(), i, lanes);
+  if constexpr (kVectors > 1) {
+    if (i + lanes <= end) {
+      f(Vectors<1>(), std::true_type(), i, lanes);
+      i += lanes;
+    }
   }
-  for_each_pack<T>(i, count, f);
+  if (i < end) f(Vectors<1>(), std::false_type(), i, end - i);
 }
 
 /// Bytes of a vector of memory.
@@ -227,14 +218,14 @@ HWY_INLINE std::uintptr_t vector_bytes() {
 
 /// Whether packs at `out` and every `stride` values from there on can bypass the cache.
 template <class T>
-bool can_stream(const T* out, std::int64_t stride) {
+inline bool can_stream(const T* out, std::int64_t stride) {
   return reinterpret_cast<std::uintptr_t>(out) % vector_bytes() == 0 &&
          static_cast<std::uintptr_t>(stride) * sizeof(T) % vector_bytes() == 0;
 }
 
 /// Values from `out` on that come before the first pack that can bypass the cache.
 template <class T>
-std::int64_t lanes_before_line(const T* out, std::int64_t count) {
+inline std::int64_t lanes_before_line(const T* out, std::int64_t count) {
   const std::int64_t pack = pack_lanes<T>();
   const auto place =
       static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) / sizeof(T)) % pack;
