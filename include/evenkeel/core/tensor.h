@@ -11,8 +11,11 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <utility>
 
 namespace evenkeel {
+
+class Recomputation;
 
 /// A handle: copies share memory, clone() does not. Elements are contiguous in the order of the
 /// layout. The shape is always logical, [N, C, spatial...], whatever the layout; below rank 3 the two
@@ -56,12 +59,16 @@ class Tensor {
   Layout layout() const { return layout_; }
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
 
-  void* raw() { return data_; }
+  void* raw() {
+    forget_recomputation();
+    return data_;
+  }
   const void* raw() const { return data_; }
   /// The elements; throws ShapeError where T is not the dtype.
   template <class T>
   T* data() {
     check_dtype(dtype_of_v<T>);
+    forget_recomputation();
     return reinterpret_cast<T*>(data_);
   }
   template <class T>
@@ -96,6 +103,17 @@ class Tensor {
   void copy_from(const Tensor& source);
   void fill(double value);
 
+  /// Whether no other handle or view has this memory: whoever was given the handle may write over it.
+  bool unique() const { return owner_.use_count() == 1; }
+
+  /// How the elements can be had a second time, for whoever would otherwise keep them; null where
+  /// nobody said. Copies of the handle know it too; views, conversions and handles through which the
+  /// elements may have been written do not.
+  const std::shared_ptr<const Recomputation>& recomputation() const { return recomputation_; }
+  void set_recomputation(std::shared_ptr<const Recomputation> how) {
+    recomputation_ = std::move(how);
+  }
+
  private:
   void check_dtype(DType wanted) const {
     if (wanted != dtype_) {
@@ -104,6 +122,10 @@ class Tensor {
     }
   }
   void assign(const void* source, std::size_t count);
+  /// Looks first: several threads may ask one handle for its elements.
+  void forget_recomputation() {
+    if (recomputation_ != nullptr) recomputation_.reset();
+  }
 
   std::shared_ptr<std::byte> owner_;
   std::byte* data_ = nullptr;
@@ -111,6 +133,25 @@ class Tensor {
   DType dtype_ = DType::f32;
   Layout layout_ = Layout::channels_first;
   bool defined_ = false;
+  std::shared_ptr<const Recomputation> recomputation_;
+};
+
+/// Computes a tensor again that was given up, with the same bits.
+class Recomputation : public std::enable_shared_from_this<Recomputation> {
+ public:
+  Recomputation() = default;
+  virtual ~Recomputation() = default;
+  Recomputation(const Recomputation&) = delete;
+  Recomputation& operator=(const Recomputation&) = delete;
+
+  /// Where more than one owner waits for it, the result stays for the others: each tensor is computed
+  /// again once.
+  Tensor tensor() const;
+
+ private:
+  virtual Tensor compute() const = 0;
+
+  mutable Tensor result_;
 };
 
 /// [N, C, spatial...] seen as N samples of C channels of S positions; [N, C] has S = 1.
