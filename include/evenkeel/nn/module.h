@@ -96,6 +96,9 @@ class Module {
   /// dx for dy, for the latest forward not yet taken back; adds to the parameters' gradients.
   /// Throws StateError without such a forward, ShapeError for a dy that is not like its result.
   virtual Tensor backward(const Tensor& dy) = 0;
+  /// backward for a dy that the caller gives away (by std::move): where no other handle has its
+  /// memory, dx may be written over it. Copies of the handle make it a plain backward.
+  virtual Tensor backward_in_place(Tensor dy) { return backward(dy); }
   /// Throws the StateError that backward would, without running it.
   virtual void expect_forward();
   /// Draws fresh initial parameters and resets the buffers of this module alone, not its children.

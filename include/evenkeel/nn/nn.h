@@ -5,6 +5,7 @@
 #include <evenkeel/nn/freeze.h>
 #include <evenkeel/nn/fusion.h>
 #include <evenkeel/nn/init.h>
+#include <evenkeel/nn/kept.h>
 #include <evenkeel/nn/layer_table.h>
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/attention.h>
@@ -37,4 +38,5 @@
 #include <evenkeel/nn/layers/trailing_norm.h>
 #include <evenkeel/nn/lengths.h>
 #include <evenkeel/nn/loss.h>
+#include <evenkeel/nn/memory.h>
 #include <evenkeel/nn/module.h>

@@ -39,11 +39,12 @@ Tensor Activation::forward(const Tensor& x) {
   return y;
 }
 
-Tensor Activation::backward(const Tensor& dy) {
+Tensor Activation::backward_in_place(Tensor dy) {
   if (absorbed_) return dy;
   const Tensor y = saved_.top(*this);
   const Tensor gradient = expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout());
-  Tensor dx = Tensor::like(y);
+  dy = Tensor();
+  Tensor dx = gradient.unique() ? gradient : Tensor::like(y);
   ops::activation_backward(kind_, y, gradient, dx, slope_);
   saved_.pop();
   return dx;

@@ -7,6 +7,7 @@
 #include "nn/layers/renorm.h"
 #include "nn/layers/sequence_rows.h"
 #include <evenkeel/core/memory.h>
+#include <evenkeel/nn/kept.h>
 #include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/ops/activation.h>
 #include <evenkeel/ops/elementwise.h>
@@ -128,6 +129,39 @@ struct BatchNorm::Pass {
   bool keeps_state = true;  ///< whether the states are wanted by somebody
 };
 
+/// y once more, from what backward needs anyway.
+class BatchNorm::Again final : public Recomputation {
+ public:
+  Again(std::shared_ptr<const Saved> saved, const BatchNorm& layer, const Tensor& addend)
+      : saved_(std::move(saved)), addend_(addend) {
+    if (!layer.settings_.affine) return;
+    gamma_ = layer.parameter(layer.weight_).value;
+    beta_ = layer.parameter(layer.bias_).value;
+  }
+
+ private:
+  Tensor compute() const override {
+    const Tensor addend = addend_.tensor();
+    const Bytes workspace(saved_->sizes().second);
+    Tensor y = Tensor::like(saved_->x);
+    norm::Affine affine;
+    if (gamma_.defined()) affine = {norm::ConstVectorView(gamma_), norm::ConstVectorView(beta_)};
+    saved_->for_each_part([&](std::int64_t begin, std::int64_t end, norm::BatchNormState& state,
+                              const Correction& /*none*/) {
+      norm::Epilogue epilogue = saved_->epilogue();
+      if (addend.defined()) epilogue.add = slice(norm::view(addend), begin, end);
+      // It writes the mask of the activation a second time, with the same bits.
+      norm::normalize(slice(norm::view(saved_->x), begin, end), state, affine, epilogue,
+                      slice(norm::view(y), begin, end), workspace.span);
+    });
+    return y;
+  }
+
+  std::shared_ptr<const Saved> saved_;
+  Tensor gamma_, beta_;
+  Kept addend_;
+};
+
 void BatchNorm::check_addend(const Tensor& x, const Tensor& addend) const {
   if (!addend.defined() || (addend.shape() == x.shape() && addend.dtype() == x.dtype())) return;
   fail<ShapeError>("[{}] expected a summand {} of {} like x, got {} of {}", label(),
@@ -225,7 +259,12 @@ Tensor BatchNorm::forward_all(const Tensor& x, const Tensor& addend, Statistics 
   pass.addend = addend;
   prepare(pass);
   if (recording()) saved_.make_room();
+  std::shared_ptr<const Again> again;
+  if (recording() && recomputed_ && statistics != Statistics::renormalized && x.numel() > 0) {
+    again = std::make_shared<const Again>(pass.saved, *this, addend);
+  }
   run(pass);
+  pass.y.set_recomputation(std::move(again));
   if (recording()) saved_.push(std::move(pass.saved));
   return pass.y;
 }
@@ -305,17 +344,18 @@ void BatchNorm::run(Pass& pass) {
   });
 }
 
-Tensor BatchNorm::backward(const Tensor& dy) {
+Tensor BatchNorm::backward_in_place(Tensor dy) {
   const std::shared_ptr<const Saved> saved = saved_.top(*this);
-  const Tensor gradient = expect_gradient(*this, dy, saved->shape, saved->x.dtype(), saved->layout);
-  Tensor dx =
-      saved->rows != nullptr ? backward_valid(*saved, gradient) : backward_all(*saved, gradient);
+  Tensor gradient = expect_gradient(*this, dy, saved->shape, saved->x.dtype(), saved->layout);
+  dy = Tensor();
+  Tensor dx = saved->rows != nullptr ? backward_valid(*saved, gradient)
+                                     : backward_all(*saved, std::move(gradient));
   saved_.pop();
   return dx;
 }
 
-Tensor BatchNorm::backward_all(const Saved& saved, const Tensor& dy) {
-  Tensor dx = Tensor::like(saved.x);
+Tensor BatchNorm::backward_all(const Saved& saved, Tensor dy) {
+  Tensor dx = dy.unique() ? dy : Tensor::like(saved.x);
   Tensor addend_gradient;
   if (saved.added) addend_gradient = Tensor::like(saved.x);
   run_back(saved, dy, dx, addend_gradient);

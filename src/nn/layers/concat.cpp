@@ -42,14 +42,17 @@ void Concat::expect_forward() {
   }
 }
 
-Tensor Concat::run_backward(const Tensor& dy) {
+Tensor Concat::run_backward(Tensor dy) {
   const auto& [shapes, dtype] = saved_.top(*this);
-  const Tensor gradient = expect_gradient(
-      *this, dy, concat_shape(*this, "branches that give", shapes), dtype, dy.layout());
+  Tensor gradient = expect_gradient(*this, dy, concat_shape(*this, "branches that give", shapes),
+                                    dtype, dy.layout());
+  dy = Tensor();
   std::vector<Tensor> parts = split(gradient, shapes);
+  gradient = Tensor();
   Tensor dx;
   for (std::size_t i = size(); i-- > 0;) {
-    if (child(i).needs_backward()) dx = sum_of_gradients(dx, child(i).backward(parts[i]));
+    if (!child(i).needs_backward()) continue;
+    dx = sum_of_gradients(std::move(dx), child(i).backward_in_place(std::move(parts[i])));
   }
   saved_.pop();
   return needs_input_gradient() ? dx : Tensor();

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "nn/rollback.h"
 #include <evenkeel/nn/layers/container.h>
 
@@ -11,11 +13,11 @@ Tensor Container::forward(const Tensor& x) {
   return y;
 }
 
-Tensor Container::backward(const Tensor& dy) {
+Tensor Container::backward_in_place(Tensor dy) {
   expect_forward();
   const std::size_t saved = Rollback::saved_in(*this);
   try {
-    return run_backward(dy);
+    return run_backward(std::move(dy));
   } catch (...) {
     // Layers that have been taken back cannot be put back; the others would be left out of step.
     if (Rollback::saved_in(*this) != saved) clear_saved();

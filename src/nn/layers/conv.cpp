@@ -7,6 +7,7 @@
 #include "nn/layers/weight_standardization.h"
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/conv.h>
+#include <evenkeel/ops/elementwise.h>
 
 namespace evenkeel::nn {
 namespace {
@@ -136,28 +137,33 @@ Tensor Convolution::forward(const Tensor& x) {
   Tensor y = Tensor::empty(shape, x.dtype(), x.layout());
   const Tensor none;
   ops::conv_forward(x, effective_weight(), bias_ ? bias().value : none, geometry_, y);
-  if (recording()) saved_.push(x);
+  if (recording()) saved_.push(Kept(x));
   return y;
 }
 
 Tensor Convolution::backward(const Tensor& dy) {
-  const Tensor x = saved_.top(*this);
-  const Tensor gradient =
-      expect_gradient(*this, dy, output_shape(x.shape()), x.dtype(), x.layout());
+  const Kept& kept = saved_.top(*this);
+  const Shape in = kept.shape();
+  const Tensor gradient = expect_gradient(*this, dy, output_shape(in), kept.dtype(), kept.layout());
   std::optional<StandardizedWeight> standard;
-  Tensor dweight = weight().grad;  // the same memory
-  if (weight_standardization_) {
-    standard.emplace(weight().value, weight_eps_);
-    dweight = Tensor::zeros(dweight.shape(), dweight.dtype());
-  }
+  if (weight_standardization_) standard.emplace(weight().value, weight_eps_);
+  // The gradients of the parameters first, in memory of their own until nothing more can fail: an x
+  // that is computed again goes before there is dx.
+  Tensor dweight = Tensor::zeros(weight().grad.shape(), gradient.dtype());
+  Tensor dbias;
+  if (bias_) dbias = Tensor::zeros({out_}, gradient.dtype());
+  ops::conv_backward_weight(kept.tensor(), gradient, geometry_, dweight, dbias);
   Tensor dx;
   if (needs_input_gradient()) {
-    dx = Tensor::like(x);
+    dx = Tensor::empty(in, gradient.dtype(), gradient.layout());
     ops::conv_backward_data(gradient, standard ? standard->value() : weight().value, geometry_, dx);
   }
-  Tensor none;
-  ops::conv_backward_weight(x, gradient, geometry_, dweight, bias_ ? bias().grad : none);
-  if (standard) standard->accumulate(dweight, weight().grad);
+  if (standard) {
+    standard->accumulate(dweight, weight().grad);
+  } else {
+    ops::accumulate(dweight, weight().grad);
+  }
+  if (bias_) ops::accumulate(dbias, bias().grad);
   saved_.pop();
   return dx;
 }

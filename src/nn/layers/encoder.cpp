@@ -135,7 +135,7 @@ Tensor EncoderLayer::run_forward(const Tensor& x) {
   return z;
 }
 
-Tensor EncoderLayer::run_backward(const Tensor& dy) {
+Tensor EncoderLayer::run_backward(Tensor dy) {
   const Saved& saved = saved_.top(*this);
   const SequenceRows& rows = *saved.rows;
   const Tensor gradient =

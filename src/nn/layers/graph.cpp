@@ -161,27 +161,27 @@ void Graph::expect_forward() {
   }
 }
 
-Tensor Graph::run_backward(const Tensor& dy) {
+Tensor Graph::run_backward(Tensor dy) {
   const auto& [shapes, layout, dtype] = saved_.top(*this);
   std::vector<Tensor> gradients(nodes_.size());
   gradients[output_] = expect_gradient(*this, dy, shapes[output_], dtype, dy.layout());
+  dy = Tensor();
   for (std::size_t i = output_; i > 0; --i) {
     if (!live_[i] || !wants_[i]) continue;
-    const Tensor gradient = std::exchange(gradients[i], Tensor());
-    pass_back(nodes_[i], gradient, shapes, gradients);
+    pass_back(nodes_[i], std::exchange(gradients[i], Tensor()), shapes, gradients);
   }
   Tensor dx = needs_input_gradient() ? gradients[0].to(layout) : Tensor();
   saved_.pop();
   return dx;
 }
 
-void Graph::pass_back(const Node& node, const Tensor& dy, const std::vector<Shape>& shapes,
+void Graph::pass_back(const Node& node, Tensor dy, const std::vector<Shape>& shapes,
                       std::vector<Tensor>& gradients) {
-  const auto give = [&](std::size_t j, const Tensor& gradient) {
-    if (wants_[j]) gradients[j] = sum_of_gradients(gradients[j], gradient);
+  const auto give = [&](std::size_t j, Tensor gradient) {
+    if (wants_[j]) gradients[j] = sum_of_gradients(std::move(gradients[j]), std::move(gradient));
   };
   if (node.kind == NodeKind::module) {
-    give(node.inputs[0], child(node.child).backward(dy));
+    give(node.inputs[0], child(node.child).backward_in_place(std::move(dy)));
   } else if (node.kind == NodeKind::sum) {
     for (const std::size_t j : node.inputs) give(j, dy);
   } else {

@@ -49,9 +49,17 @@ std::vector<Tensor> split(const Tensor& dy, std::span<const Shape> parts) {
   return gradients;
 }
 
-Tensor sum_of_gradients(const Tensor& total, const Tensor& part) {
+Tensor sum_of_gradients(Tensor total, Tensor part) {
   if (!total.defined()) return part;
   if (!part.defined()) return total;
+  if (total.unique()) {
+    ops::add(total, part.to(total.layout()), total);
+    return total;
+  }
+  if (part.unique() && part.layout() == total.layout()) {
+    ops::add(total, part, part);
+    return part;
+  }
   return sum(total, part);
 }
 

@@ -21,6 +21,7 @@ Tensor concat(const Shape& shape, std::vector<Tensor> parts);
 std::vector<Tensor> split(const Tensor& dy, std::span<const Shape> parts);
 
 /// total + part, where either may be undefined: nobody needed it.
-Tensor sum_of_gradients(const Tensor& total, const Tensor& part);
+/// Over the memory of one of them where nobody else has it.
+Tensor sum_of_gradients(Tensor total, Tensor part);
 
 }  // namespace evenkeel::nn

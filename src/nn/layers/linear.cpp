@@ -55,14 +55,15 @@ Tensor Linear::forward(const Tensor& x) {
   Tensor y = Tensor::empty(shape, x.dtype());
   const Tensor none;
   ops::linear_forward(x, weight().value, options_.bias ? bias().value : none, y);
-  if (recording()) saved_.push(x);
+  if (recording()) saved_.push(Kept(x));
   return y;
 }
 
 Tensor Linear::backward(const Tensor& dy) {
-  const Tensor x = saved_.top(*this);
+  const Kept& kept = saved_.top(*this);
   const Tensor gradient =
-      expect_gradient(*this, dy, output_shape(x.shape()), x.dtype(), Layout::channels_first);
+      expect_gradient(*this, dy, output_shape(kept.shape()), kept.dtype(), Layout::channels_first);
+  const Tensor x = kept.tensor();
   Tensor dx;
   if (needs_input_gradient()) {
     dx = Tensor::like(x);

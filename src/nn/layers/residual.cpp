@@ -1,4 +1,5 @@
 #include <array>
+#include <utility>
 
 #include "nn/layers/checks.h"
 #include "nn/layers/join.h"
@@ -95,24 +96,30 @@ void Residual::expect_forward() {
   }
 }
 
-Tensor Residual::run_backward(const Tensor& dy) {
-  Tensor gradient = dy;  // of the sum
+Tensor Residual::run_backward(Tensor dy) {
+  Tensor gradient;  // of the sum
   Tensor main;
   if (joined_) {
-    main = body().backward(dy);
+    main = body().backward_in_place(std::move(dy));
     gradient = last_batch_norm(body())->take_addend_gradient();
   } else if (activation_) {
     const Tensor y = saved_.top(*this);
-    gradient = Tensor::like(y);
-    ops::activation_backward(
-        *activation_, y, expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout()), gradient);
+    const Tensor given = expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout());
+    dy = Tensor();
+    gradient = given.unique() ? given : Tensor::like(y);
+    ops::activation_backward(*activation_, y, given, gradient);
+  } else {
+    gradient = std::move(dy);
   }
-  Tensor side = gradient;
   if (!joined_ && body().needs_backward()) main = body().backward(gradient);
-  if (has_shortcut()) {
-    side = shortcut().needs_backward() ? shortcut().backward(gradient) : Tensor();
+  Tensor side;
+  if (!has_shortcut()) {
+    side = std::move(gradient);
+  } else if (shortcut().needs_backward()) {
+    side = shortcut().backward_in_place(std::move(gradient));
   }
-  Tensor dx = needs_input_gradient() ? sum_of_gradients(main, side) : Tensor();
+  Tensor dx =
+      needs_input_gradient() ? sum_of_gradients(std::move(main), std::move(side)) : Tensor();
   if (!joined_ && activation_) saved_.pop();
   return dx;
 }

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include <evenkeel/nn/layers/sequential.h>
 
 namespace evenkeel::nn {
@@ -48,12 +50,12 @@ void Sequential::expect_forward() {
   for (std::size_t i = size(); i-- > 0 && child(i).needs_backward();) child(i).expect_forward();
 }
 
-Tensor Sequential::run_backward(const Tensor& dy) {
-  Tensor gradient = dy;
+Tensor Sequential::run_backward(Tensor dy) {
+  Tensor gradient = std::move(dy);
   for (std::size_t i = size(); i-- > 0;) {
     // From here to the front there is no parameter and nobody asks for a gradient.
     if (!child(i).needs_backward()) return {};
-    gradient = child(i).backward(gradient);
+    gradient = child(i).backward_in_place(std::move(gradient));
   }
   return gradient;
 }

@@ -16,7 +16,8 @@ class Activation : public Module {
  public:
   Shape output_shape(const Shape& input) const override { return input; }
   Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
+  Tensor backward(const Tensor& dy) override { return backward_in_place(dy); }
+  Tensor backward_in_place(Tensor dy) override;
   std::string fusion_note() const override;
 
   ops::ActivationKind kind() const { return kind_; }

@@ -72,7 +72,8 @@ class BatchNorm : public Module {
   Options options() const override;
   Shape output_shape(const Shape& input) const override;
   Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
+  Tensor backward(const Tensor& dy) override { return backward_in_place(dy); }
+  Tensor backward_in_place(Tensor dy) override;
   void reset_parameters(Random& random) override;
   std::string fusion_note() const override;
   std::string mode_note() const override;
@@ -111,6 +112,10 @@ class BatchNorm : public Module {
   Tensor take_addend_gradient() { return std::move(addend_gradient_); }
   /// Whether a container gives every forward an addend; shown by fusion_note().
   void set_joined(bool on) { joined_ = on; }
+  /// Whether layers behind may have y computed again instead of keeping it (set_memory()). Where
+  /// virtual batches are corrected, or steps of sequences left out, they keep it all the same.
+  void set_recomputed(bool on) { recomputed_ = on; }
+  bool recomputed() const { return recomputed_; }
 
  protected:
   BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options,
@@ -128,6 +133,7 @@ class BatchNorm : public Module {
   enum class Statistics : std::uint8_t { running, batch, renormalized };
   struct Saved;
   struct Pass;
+  class Again;
 
   void check(const Shape& input) const;
   void check_freezable(Freeze what, const std::string& name) const;
@@ -144,7 +150,7 @@ class BatchNorm : public Module {
                        std::unique_ptr<const SequenceRows> rows);
   void prepare(Pass& pass) const;
   void run(Pass& pass);
-  Tensor backward_all(const Saved& saved, const Tensor& dy);
+  Tensor backward_all(const Saved& saved, Tensor dy);
   Tensor backward_valid(const Saved& saved, const Tensor& dy);
   void run_back(const Saved& saved, const Tensor& dy, Tensor& dx, Tensor& addend_gradient);
 
@@ -158,6 +164,7 @@ class BatchNorm : public Module {
   double slope_ = 0.01;
   bool affine_frozen_ = false;
   bool joined_ = false;
+  bool recomputed_ = false;
   Tensor mask_;
   Tensor addend_, addend_gradient_;
   SavedStack<std::shared_ptr<const Saved>> saved_;

@@ -33,7 +33,7 @@ class Concat : public Cloneable<Concat, Container> {
 
  protected:
   Tensor run_forward(const Tensor& x) override;
-  Tensor run_backward(const Tensor& dy) override;
+  Tensor run_backward(Tensor dy) override;
 
  private:
   struct Saved {

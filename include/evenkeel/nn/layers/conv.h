@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <evenkeel/nn/kept.h>
 #include <evenkeel/nn/layers/pair.h>
 #include <evenkeel/nn/module.h>
 #include <evenkeel/ops/conv.h>
@@ -77,7 +78,7 @@ class Convolution : public Module {
   bool bias_;
   bool weight_standardization_;
   double weight_eps_;
-  SavedStack<Tensor> saved_;  // x
+  SavedStack<Kept> saved_;  // x
 };
 
 /// x [N, C, L].

@@ -48,7 +48,7 @@ class EncoderLayer : public Cloneable<EncoderLayer, Container> {
 
  protected:
   Tensor run_forward(const Tensor& x) override;
-  Tensor run_backward(const Tensor& dy) override;
+  Tensor run_backward(Tensor dy) override;
 
  private:
   struct Saved {

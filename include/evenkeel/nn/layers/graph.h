@@ -58,7 +58,7 @@ class Graph : public Cloneable<Graph, Container> {
 
  protected:
   Tensor run_forward(const Tensor& x) override;
-  Tensor run_backward(const Tensor& dy) override;
+  Tensor run_backward(Tensor dy) override;
 
  private:
   struct Saved {
@@ -75,7 +75,7 @@ class Graph : public Cloneable<Graph, Container> {
   void plan();
   /// Of every node; unused ones get their input's shape checks too.
   std::vector<Shape> node_shapes(const Shape& input) const;
-  void pass_back(const Node& node, const Tensor& dy, const std::vector<Shape>& shapes,
+  void pass_back(const Node& node, Tensor dy, const std::vector<Shape>& shapes,
                  std::vector<Tensor>& gradients);
 
   std::vector<Node> nodes_{{"input", NodeKind::input, 0, {}}};

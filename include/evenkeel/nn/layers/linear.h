@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <evenkeel/nn/kept.h>
 #include <evenkeel/nn/module.h>
 
 namespace evenkeel::nn {
@@ -41,7 +42,7 @@ class Linear : public Cloneable<Linear> {
   std::int64_t in_;
   std::int64_t out_;
   LinearOptions options_;
-  SavedStack<Tensor> saved_;  // x
+  SavedStack<Kept> saved_;  // x
 };
 
 }  // namespace evenkeel::nn

@@ -51,7 +51,7 @@ class Residual : public Cloneable<Residual, Container> {
 
  protected:
   Tensor run_forward(const Tensor& x) override;
-  Tensor run_backward(const Tensor& dy) override;
+  Tensor run_backward(Tensor dy) override;
 
  private:
   SavedBase* own_saved() override { return activation_ && !joined_ ? &saved_ : nullptr; }

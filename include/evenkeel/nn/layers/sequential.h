@@ -36,7 +36,7 @@ class Sequential : public Cloneable<Sequential, Container> {
 
  protected:
   Tensor run_forward(const Tensor& x) override;
-  Tensor run_backward(const Tensor& dy) override;
+  Tensor run_backward(Tensor dy) override;
 };
 
 }  // namespace evenkeel::nn
