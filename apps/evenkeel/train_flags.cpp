@@ -27,7 +27,7 @@ const std::vector<Group>& groups() {
       {"Validation", {"validation", "patience", "eval_every"}},
       {"Run",
        {"resume", "replace", "checkpoint_every", "checkpoint_steps", "threads", "deterministic",
-        "layout", "fusion"}},
+        "layout", "fusion", "memory"}},
   };
   return table;
 }

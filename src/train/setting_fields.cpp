@@ -132,6 +132,8 @@ std::vector<SettingField> make_fields() {
       changeable(integer_field("threads", "0: one per processor", &S::threads, {0, 4096})),
       flag_field("deterministic", "the same bits for any number of threads", &S::deterministic),
       flag_field("fusion", "fuse batch norm with what follows", &S::fusion),
+      changeable(choice_field("memory", "save: less for backward, computed again; the same results",
+                              &S::memory, {"normal", "save"})),
       choice_field("layout", "memory order of images", &S::layout,
                    {"auto", "channels_first", "channels_last"}),
       changeable(text_field("out", "the run folder", &S::out)),

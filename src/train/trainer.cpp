@@ -17,6 +17,7 @@
 #include <evenkeel/io/file.h>
 #include <evenkeel/model/run_folder.h>
 #include <evenkeel/nn/fusion.h>
+#include <evenkeel/nn/memory.h>
 #include <evenkeel/optim/optim.h>
 #include <evenkeel/train/trainer.h>
 
@@ -130,6 +131,7 @@ struct Trainer::Impl {
     check_takes_shorter(*network, splits.train);
     network->set_needs_input_gradient(false);
     if (settings.fusion) fused = nn::fuse(*network);
+    nn::set_memory(*network, nn::memory_of(settings.memory));
     normalization = data::measure_normalization(splits.train);
     optimizer = optimizer_for(*network, settings);
     stepper = std::make_unique<Stepper>(*network, *optimizer, settings.label_smoothing,

@@ -16,7 +16,7 @@ OptionValue another_value(const SettingField& field) {
       {"optimizer", std::string("adamw")},   {"schedule", std::string("step:3,0.5")},
       {"norm", std::string("none")},         {"placement", std::string("after")},
       {"augment", std::string("flip,crop")}, {"layout", std::string("channels_last")},
-      {"out", std::string("a \"folder\"")}};
+      {"memory", std::string("save")},       {"out", std::string("a \"folder\"")}};
   switch (field.kind) {
     case SettingKind::flag:
       return !std::get<bool>(field.get(Settings{}));
