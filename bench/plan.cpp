@@ -95,6 +95,7 @@ void Bench::run() {
   if (wants("batch-norm")) run_batch_norm();
   if (wants("rows")) run_rows();
   if (wants("steps")) run_steps();
+  if (wants("memory")) run_memory();
   if (wants("growth")) run_growth();
   if (wants("threads")) run_threads();
 }
@@ -200,6 +201,18 @@ void Bench::run_steps() {
       }
       for (const std::string& refused : m.refused) progress("  refused: " + refused);
       findings_.steps.push_back(std::move(m));
+    }
+    save_();
+  }
+}
+
+void Bench::run_memory() {
+  for (const StepCase& step : step_cases(plan_.quick)) {
+    if (!wants_network(step.net)) continue;
+    for (const int threads : threads_for(false)) {
+      progress(fmt::format("memory of {}, batch {}, {} threads", step.net, step.batch, threads));
+      findings_.memory.push_back(
+          measure_memory(step, threads, workers_, folder_.path(), plan_.runner));
     }
     save_();
   }

@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "measurement.h"
+#include "memory.h"
 #include "worker.h"
 
 namespace evenkeel::bench {
 
 struct Plan {
   bool quick = false;
-  std::vector<std::string> parts{"batch-norm", "rows", "steps", "growth", "threads"};
+  std::vector<std::string> parts{"batch-norm", "rows", "steps", "memory", "growth", "threads"};
   std::vector<std::int64_t> batches{32, 1};
   std::vector<int> threads;           ///< empty: 2, and 1 for the representative shapes
   std::vector<std::string> networks;  ///< empty: all
@@ -25,6 +26,7 @@ struct Plan {
 struct Findings {
   std::vector<Measurement> batch_norm, rows, growth, threads;
   std::vector<Measurement> steps;  ///< seconds per training step; sizes and copies mean nothing
+  std::vector<MemoryMeasurement> memory;
 };
 
 class Bench {
@@ -45,6 +47,7 @@ class Bench {
   void run_growth();
   void run_threads();
   void run_steps();
+  void run_memory();
   void run_family(Family family, const std::string& shape, const ProblemSize& size);
   std::vector<Provider> providers();
   std::vector<Work> works_of(Family family, int threads) const;

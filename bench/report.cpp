@@ -20,6 +20,12 @@ Json list_json(const std::vector<Measurement>& measurements) {
   return list;
 }
 
+Json memory_json(const std::vector<MemoryMeasurement>& measurements) {
+  Json list = Json::array();
+  for (const MemoryMeasurement& m : measurements) list.push_back(to_json(m));
+  return list;
+}
+
 std::string today() {
   const std::time_t now = std::time(nullptr);
   return fmt::format("{:%Y-%m-%d}", fmt::gmtime(now));
@@ -100,6 +106,7 @@ Json report_json(const Findings& findings, const Circumstances& circumstances) {
           {"batch_norm", list_json(findings.batch_norm)},
           {"rows", list_json(findings.rows)},
           {"steps", list_json(findings.steps)},
+          {"memory", memory_json(findings.memory)},
           {"growth", list_json(findings.growth)},
           {"threads", list_json(findings.threads)}};
 }
@@ -117,6 +124,9 @@ std::string report_text(const Findings& findings, const Circumstances& circumsta
     }
   }
   if (!findings.steps.empty()) text += "\ntraining steps\n" + step_grid(findings.steps).text();
+  if (!findings.memory.empty()) {
+    text += "\nmemory of training steps\n" + memory_grid(findings.memory).text();
+  }
   if (!kernels.empty()) text += "\n" + summary_of(kernels, circumstances.cache).text();
   const std::string wrong = refusals(kernels) + refusals(findings.steps);
   if (!wrong.empty()) text += "\nnot timed, for their results were wrong:\n" + wrong;

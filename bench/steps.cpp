@@ -1,97 +1,30 @@
 #include "steps.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
-#include <numeric>
 
 #include <fmt/format.h>
 
 #include "own.h"
+#include "own_step.h"
 #include <evenkeel/core/deterministic.h>
 #include <evenkeel/core/error.h>
-#include <evenkeel/core/parallel.h>
-#include <evenkeel/core/random.h>
 #include <evenkeel/io/npy.h>
-#include <evenkeel/model/network.h>
-#include <evenkeel/nn/fusion.h>
-#include <evenkeel/nn/loss.h>
-#include <evenkeel/optim/groups.h>
-#include <evenkeel/optim/sgd.h>
 
 namespace evenkeel::bench {
 namespace {
 
-constexpr double kRate = 1e-3;
-constexpr std::uint64_t kSeed = 1;
 constexpr std::size_t kCheckedSteps = 4;
 /// Relative, of losses after a few updates in float32 by other kernels.
 constexpr double kLossTolerance = 2e-3;
-
-struct StepData {
-  Tensor x;
-  std::vector<std::int32_t> labels;
-};
-
-StepData data_of(const StepCase& step) {
-  std::vector<std::int64_t> dims{step.batch};
-  for (const std::int64_t extent : step.sample.dims()) dims.push_back(extent);
-  StepData data{Tensor::empty(Shape(dims)), {}};
-  Random random(kSeed, 11);
-  random.fill_normal(data.x.span<float>(), 0, 1);
-  for (std::int64_t i = 0; i < step.batch; ++i) {
-    data.labels.push_back(static_cast<std::int32_t>(random.below(10)));
-  }
-  return data;
-}
-
-std::unique_ptr<nn::Module> network_of(const StepCase& step) {
-  model::NetworkOptions options;
-  options.net = step.net;
-  options.input = step.sample;
-  return model::build_network(options, kSeed);
-}
-
-class OwnStep {
- public:
-  OwnStep(const StepCase& step, const StepData& data, Layout layout, bool deterministic)
-      : network_(network_of(step)),
-        x_(data.x.to(layout)),
-        labels_(data.labels),
-        deterministic_(deterministic) {
-    network_->set_needs_input_gradient(false);
-    nn::fuse(*network_);
-    optimizer_ = std::make_unique<optim::Sgd>(optim::make_groups(*network_));
-  }
-
-  void prepare(int threads) const {
-    set_max_threads(threads);
-    set_deterministic(deterministic_);
-  }
-
-  double run() {
-    network_->zero_grad();
-    const nn::LossResult loss = loss_(network_->forward(x_), labels_);
-    network_->backward(loss.gradient);
-    optimizer_->step(kRate);
-    return loss.value;
-  }
-
- private:
-  std::unique_ptr<nn::Module> network_;
-  std::unique_ptr<optim::Optimizer> optimizer_;
-  nn::CrossEntropy loss_;
-  Tensor x_;
-  std::vector<std::int32_t> labels_;
-  bool deterministic_;
-};
 
 using Losses = std::vector<double>;
 
 Candidate own_candidate(const StepCase& step, const StepData& data, Layout layout,
                         bool deterministic, int threads, Losses& losses) {
-  const auto own = std::make_shared<OwnStep>(step, data, layout, deterministic);
+  const auto own = std::make_shared<OwnStep>(
+      step, data, OwnStepOptions{.layout = layout, .deterministic = deterministic});
   own->prepare(threads);
   for (std::size_t i = 0; i < kCheckedSteps; ++i) losses.push_back(own->run());
   Candidate candidate;
@@ -119,7 +52,8 @@ double compare_losses(const Candidate& candidate, const Losses& got, const Losse
   return worst;
 }
 
-/// Weights under PyTorch's names, input and labels as files for the workers.
+}  // namespace
+
 Json describe(const StepCase& step, const StepData& data, int threads,
               const std::filesystem::path& folder) {
   std::map<std::string, Tensor> weights;
@@ -128,11 +62,9 @@ Json describe(const StepCase& step, const StepData& data, int threads,
   io::write_npy(folder / "batch.npy", data.x);
   io::write_npy(folder / "labels.npy",
                 Tensor::from(std::span<const std::int32_t>(data.labels), {step.batch}));
-  return {{"do", "step"},  {"net", step.net}, {"folder", folder.string()},
-          {"rate", kRate}, {"momentum", 0.9}, {"threads", threads}};
+  return {{"do", "step"},      {"net", step.net}, {"folder", folder.string()},
+          {"rate", kStepRate}, {"momentum", 0.9}, {"threads", threads}};
 }
-
-}  // namespace
 
 std::vector<StepCase> step_cases(bool quick) {
   std::vector<StepCase> cases{{"mlp", {784}, 16, 15},

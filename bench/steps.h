@@ -12,6 +12,8 @@
 
 namespace evenkeel::bench {
 
+struct StepData;
+
 struct StepCase {
   std::string net;  ///< a named network of evenkeel
   Shape sample;
@@ -20,6 +22,11 @@ struct StepCase {
 };
 
 std::vector<StepCase> step_cases(bool quick);
+
+/// What a worker is asked to make of a step: weights under PyTorch's names, input and labels lie in
+/// `folder`.
+Json describe(const StepCase& step, const StepData& data, int threads,
+              const std::filesystem::path& folder);
 
 /// Every layout, ours in the default and in the deterministic mode, against the workers'. All begin
 /// with the same weights, and all must have the same losses over the first steps before any is

@@ -13,6 +13,8 @@
 //   {"do": "read", "key", "places", "parameters"} -> the fields of Actual
 //   {"do": "losses", "key", "steps"}             -> {"losses": [...]}
 //   {"do": "time", "key", "calls", "repeats"}    -> {"seconds": [...]}: per call, of each repeat
+//   {"do": "memory", "key"}  -> {"standing", "peak", "faults"}: bytes and page faults of a training
+//                                                   step (MemoryEntry)
 // "work" and "step" forget the candidates before them. The end of the input ends the worker.
 #pragma once
 

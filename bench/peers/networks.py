@@ -1,9 +1,12 @@
 """The networks whose training steps are compared, built as evenkeel builds them: the same layers under
 the same names, so that one file of weights fits both."""
 
+import resource
+
 import numpy
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 
 class Residual(nn.Module):
@@ -84,6 +87,10 @@ def resnet50():
 NETWORKS = {"mlp": mlp, "convnet": convnet, "resnet20": resnet20, "resnet50": resnet50}
 
 
+# As in bench/memory.cpp.
+WARM_STEPS, WINDOWS, WINDOW_STEPS = 5, 5, 10
+
+
 class TrainingStep:
     """Calling it takes one step and returns the loss."""
 
@@ -110,3 +117,39 @@ class TrainingStep:
         loss.backward()
         self.optimizer.step()
         return loss
+
+    def memory(self):
+        """Bytes and page faults (MemoryEntry in bench/memory.h).
+
+        PyTorch's allocator for CPUs has no counter of its peak. Its profiler reports every allocation
+        and release; their running sum over one step, from which nothing is left over but what stood
+        before, has the step's peak. oneDNN's own scratch memory is not among them.
+        """
+        for _ in range(WARM_STEPS):
+            self()
+        self.optimizer.zero_grad(set_to_none=True)
+        parameters = list(self.net.parameters())
+        standing = [self.x, self.labels, *parameters, *self.net.buffers()]
+        for state in self.optimizer.state.values():
+            standing += [value for value in state.values() if torch.is_tensor(value)]
+        standing_bytes = sum(tensor.nbytes for tensor in standing)
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+            self()
+        in_use = peak = 0
+        events = profiled.profiler.kineto_results.events()
+        for event in sorted(events, key=lambda event: event.start_ns()):
+            if event.name() == "[memory]":
+                in_use += event.nbytes()
+                peak = max(peak, in_use)
+        gradients = sum(parameter.nbytes for parameter in parameters)
+        faults = []
+        for _ in range(WINDOWS):
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(WINDOW_STEPS):
+                self()
+            faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+        return {
+            "standing": standing_bytes + gradients,
+            "peak": standing_bytes + peak,
+            "faults": min(faults),
+        }

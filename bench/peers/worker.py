@@ -96,6 +96,9 @@ class Worker:
         call = self.chosen(request)
         return {"losses": [float(call().detach()) for _ in range(request["steps"])]}
 
+    def memory(self, request):
+        return self.chosen(request).memory()
+
     def time(self, request):
         call, calls = self.chosen(request), request["calls"]
         seconds = []
