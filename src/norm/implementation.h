@@ -11,7 +11,7 @@
 
 namespace evenkeel::norm {
 
-/// Per-channel numbers of the normalizing pass, prepared once per call. f32 kernels compute
+/// Per-channel numbers of the normalizing pass, prepared once per call. The kernels compute
 /// ((x − hi) − lo)·scale + shift, rounded once each; channels marked wide leave the range in which
 /// that is exact enough and are computed in double from mean and inv_std.
 struct Coefficients {

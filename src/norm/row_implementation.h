@@ -8,7 +8,7 @@
 
 namespace evenkeel::norm {
 
-/// f32 kernels compute (((x − hi) − lo)·inv)·γ + β with the mean as hi + lo; rows whose statistics
+/// The kernels compute (((x − hi) − lo)·inv)·γ + β with the mean as hi + lo; rows whose statistics
 /// leave the range in which that is exact enough are computed in double.
 struct RowNormalizeJob {
   ConstRowView x;
@@ -19,7 +19,7 @@ struct RowNormalizeJob {
   Passage passage;
 };
 
-/// f32 kernels compute inv·((γ·dy − a) − (x−μ)·b), a as hi + lo.
+/// The kernels compute inv·((γ·dy − a) − (x−μ)·b), a as hi + lo.
 struct RowGradientJob {
   ConstRowView x, dy;
   RowView dx;  ///< of propagate

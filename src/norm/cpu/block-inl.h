@@ -189,6 +189,9 @@ inline BlockSums sums_about(const T* x, const Patch& patch, float about, const T
         const T* ahead = next + row * patch.pitch + i / 2;
         hwy::Prefetch(ahead);
         if constexpr (kPack<T> == 1) hwy::Prefetch(ahead + lanes);
+      } else {
+        fetch_further(p + i);
+        fetch_further(p + i + 2 * lanes);
       }
       step(0, load_whole(d, p + i));
       step(1, load_whole(d, p + i + lanes));

@@ -31,12 +31,22 @@ struct GradientAt {
   }
 };
 
-/// Fetches the lines of x and dy `ahead` values behind i, unless that is 0.
-template <class T>
+/// Fetches what belongs to the `lines` lines of x and dy from i on: half as many, `ahead` values
+/// behind the middle of the way to i, or, where that is 0, what comes further on.
+template <std::int64_t kLines, class T>
 HWY_INLINE void fetch_pair(const GradientAt<T>& at, std::int64_t i, std::int64_t ahead) {
-  if (ahead == 0) return;
-  hwy::Prefetch(at.x + i + ahead);
-  hwy::Prefetch(at.dy + i + ahead);
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  if (ahead == 0) {
+    for (std::int64_t line = 0; line < kLines; ++line) {
+      fetch_further(at.x + i + line * kLine);
+      fetch_further(at.dy + i + line * kLine);
+    }
+    return;
+  }
+  for (std::int64_t line = 0; line < std::max<std::int64_t>(1, kLines / 2); ++line) {
+    hwy::Prefetch(at.x + i / 2 + ahead + line * kLine);
+    hwy::Prefetch(at.dy + i / 2 + ahead + line * kLine);
+  }
 }
 
 template <class T>

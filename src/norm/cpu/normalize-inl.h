@@ -116,7 +116,11 @@ HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at
     i += valid;
   }
   for (; i + pack <= length; i += pack) {
-    if (next != nullptr) hwy::Prefetch(next + i / 2);
+    if (next != nullptr) {
+      hwy::Prefetch(next + i / 2);
+    } else {
+      fetch_further(at.x + i);
+    }
     Each<VF, kPack<T>> z;
     for (std::int64_t v = 0; v < kPack<T>; ++v) {
       z[v] =
@@ -138,7 +142,12 @@ HWY_INLINE void normalize_row(const NormalizeLanes& lanes, const NormalizeAt<T>&
   const std::int64_t pack = pack_lanes<T>();
   std::int64_t i = 0;
   for (; i + 2 * pack <= length; i += 2 * pack) {
-    if (next != nullptr) hwy::Prefetch(next + i / 2);
+    if (next != nullptr) {
+      hwy::Prefetch(next + i / 2);
+    } else {
+      fetch_further(at.x + i);
+      fetch_further(at.x + i + pack);
+    }
     normalize_alike<kVectors, true, kActivation, kAdd>(lanes, at, slope, i, step);
     normalize_alike<kVectors, true, kActivation, kAdd>(lanes, at, slope, i + pack, step);
   }
@@ -161,10 +170,14 @@ HWY_INLINE void normalize_channels(const Coefficients& q, const NormalizeAt<T>& 
                                    std::int64_t mask_stride) {
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t ahead = rows_ahead<T>(width) * stride;
   for_each_pack<T>(width,
                    [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
                      constexpr std::int64_t kVectors = decltype(vectors)::value;
                      constexpr bool kWhole = decltype(whole)::value;
+                     if constexpr (kVectors > 1 && kRows == kRowQuad) {
+                       fetch_quad(at.x + ahead + i, stride);
+                     }
                      Each<NormalizeLanes, kVectors> lanes;
                      for (std::int64_t v = 0; v < kVectors; ++v) {
                        lanes[v] = side_by_side<kWhole>(d, q, c0 + i + v * step, valid);

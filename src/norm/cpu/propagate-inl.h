@@ -87,7 +87,7 @@ HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt<T>& 
   const std::int64_t pack = pack_lanes<T>();
   std::int64_t i = 0;
   for (; i + 2 * pack <= length; i += 2 * pack) {
-    fetch_pair(at, i / 2, ahead);
+    fetch_pair<2>(at, i, ahead);
     propagate_alike<kVectors, true, kActivation, kConstant, false>(lanes, at, slope, i, step);
     propagate_alike<kVectors, true, kActivation, kConstant, false>(lanes, at, slope, i + pack,
                                                                    step);
@@ -121,7 +121,7 @@ HWY_INLINE void stream_gradient_row(const PropagateLanes& lanes, const GradientA
     i += valid;
   }
   for (; i + pack <= length; i += pack) {
-    fetch_pair(at, i / 2, ahead);
+    fetch_pair<1>(at, i, ahead);
     propagate_alike<kPack<T>, true, kActivation, kConstant, true>(lanes, at, slope, i, step);
   }
   for (; i < length; i += step) part(i, std::min(step, length - i));

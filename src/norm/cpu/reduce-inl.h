@@ -45,14 +45,13 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
     };
     std::int64_t i = block.s0;
     for (; i + 4 * lanes <= block.s1; i += 4 * lanes) {
-      fetch_pair(at, i / 2, ahead);
-      if constexpr (kPack<T> == 1) fetch_pair(at, i / 2 + lanes, ahead);
+      fetch_pair<4 / kPack<T>>(at, i, ahead);
       step(0, i);
       step(1, i + lanes);
       step(2, i + 2 * lanes);
       step(3, i + 3 * lanes);
     }
-    if (i < block.s1) fetch_pair(at, i / 2, ahead);
+    if (i < block.s1) fetch_pair<1>(at, i, ahead);
     int a = 0;
     for (; i + lanes <= block.s1; i += lanes) step(a++, i);
     if (i < block.s1) {

@@ -26,7 +26,7 @@ void normalize_run(const RowLanes& row, const T* x, const T* next, const RunAffi
     constexpr bool kWhole = decltype(whole)::value;
     const VF g = affine_lanes<kWhole, kGamma>(d, affine.gammas, i, valid, affine.gamma);
     const VF b = affine_lanes<kWhole, kBeta>(d, affine.betas, i, valid, affine.beta);
-    fetch_half(next, i);
+    fetch_half(x, next, i);
     return normalized(row, load<kWhole>(d, x + i, valid), g, b);
   });
 }
@@ -99,12 +99,16 @@ void normalize_columns(const ColumnNumbers& numbers, const T* x, T* y, std::int6
                        std::int64_t positions, std::int64_t stride) {
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t ahead = rows_ahead<T>(width) * stride;
   for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
     constexpr std::int64_t kRows = decltype(rows)::value;
     for_each_pack<T>(width, [&](auto vectors, auto whole, std::int64_t i,
                                 std::int64_t valid) HWY_ATTR {
       constexpr std::int64_t kVectors = decltype(vectors)::value;
       constexpr bool kWhole = decltype(whole)::value;
+      if constexpr (kVectors > 1 && kRows == kRowQuad) {
+        fetch_quad(x + p * stride + ahead + i, stride);
+      }
       Each<RowLanes, kVectors> lanes;
       Each<VF, kVectors> gamma, beta;
       for (std::int64_t v = 0; v < kVectors; ++v) {

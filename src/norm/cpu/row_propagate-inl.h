@@ -56,8 +56,8 @@ void propagate_run(const PropagateRowLanes& row, const T* x, const T* dy, const 
   write_elements<kStream>(dx, count, [&](std::int64_t i, std::int64_t valid, auto whole) HWY_ATTR {
     constexpr bool kWhole = decltype(whole)::value;
     const VF weight = affine_lanes<kWhole, kGamma>(d, gamma, i, valid, one);
-    fetch_half(next_x, i);
-    fetch_half(next_dy, i);
+    fetch_half(x, next_x, i);
+    fetch_half(dy, next_dy, i);
     return propagated(row, load<kWhole>(d, x + i, valid), load<kWhole>(d, dy + i, valid), weight);
   });
 }

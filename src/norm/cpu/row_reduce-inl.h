@@ -59,8 +59,8 @@ void element_block_sums(const RowNormState& state, const ElementRow<T>* rows, co
     const VF weight = affine_lanes<kWhole, kGamma>(d, gamma, i, valid, 1.F);
     VF beta_sum = hn::Zero(d), gamma_sum = hn::Zero(d);
     for (std::size_t k = 0; k < kRows; ++k) {
-      fetch_half(rows[k].next_x, i);
-      fetch_half(rows[k].next_dy, i);
+      fetch_half(rows[k].x, rows[k].next_x, i);
+      fetch_half(rows[k].dy, rows[k].next_dy, i);
       const VF dy = load<kWhole>(d, rows[k].dy + i, valid);
       const VF c = centred(row[k], load<kWhole>(d, rows[k].x + i, valid));
       const VF g = hn::Mul(dy, weight);
@@ -165,8 +165,8 @@ inline RowSums run_sums(const RowLanes& row, const T* x, const T* dy, const T* n
   VF s1[4] = {zero, zero, zero, zero};
   VF s2[4] = {zero, zero, zero, zero};
   const auto step = [&](int a, std::int64_t i) HWY_ATTR {
-    fetch_half(next_x, i);
-    fetch_half(next_dy, i);
+    fetch_half(x, next_x, i);
+    fetch_half(dy, next_dy, i);
     const VF g = load_whole(d, dy + i);
     s1[a] = hn::Add(s1[a], g);
     s2[a] = hn::MulAdd(g, centred(row, load_whole(d, x + i)), s2[a]);

@@ -103,12 +103,15 @@ inline const T* second_half(const Passage& passage, const T* x, std::int64_t i,
   return passage.ahead != 0 ? x - i + passage.ahead + length / 2 + i / 2 : nullptr;
 }
 
-/// Fetches what belongs to the vector from value i of a run on.
+/// Fetches what belongs to the vector from value i of a run on, which begins at x: half of what
+/// lies at `next` or, where that is null, what comes further on.
 template <class T>
-HWY_INLINE void fetch_half(const T* next, std::int64_t i) {
-  constexpr std::int64_t kVectors = 2 * kPack<T>;
-  if (next != nullptr && i / static_cast<std::int64_t>(hn::Lanes(F32())) % kVectors == 0) {
-    hwy::Prefetch(next + i / 2);
+HWY_INLINE void fetch_half(const T* x, const T* next, std::int64_t i) {
+  const std::int64_t vector = i / static_cast<std::int64_t>(hn::Lanes(F32()));
+  if (next != nullptr) {
+    if (vector % (2 * kPack<T>) == 0) hwy::Prefetch(next + i / 2);
+  } else if (vector % kPack<T> == 0) {
+    fetch_further(x + i);
   }
 }
 

@@ -48,15 +48,27 @@ HWY_INLINE VF widen_bf16(F32 d, hn::Vec<U16> v) {
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, v)));
 }
 
-/// Rounds to nearest, ties to even, in the upper halves of the lanes; a NaN stays one. Processors'
-/// own conversions flush denormals, which integers keep: so do all instruction sets.
-HWY_INLINE hn::Vec<hn::RebindToUnsigned<F32>> rounded_bf16(VF v) {
+using VU = hn::Vec<hn::RebindToUnsigned<F32>>;
+
+/// Rounds numbers to nearest, ties to even, in the upper halves of the lanes. Processors' own
+/// conversions flush denormals, which integers keep: so do all instruction sets.
+HWY_INLINE VU rounded_numbers(VF v) {
   const hn::RebindToUnsigned<F32> du;
   const auto u = hn::BitCast(du, v);
+#if EVENKEEL_EXACT_HALF_MASKS  // masks cost less than shifts
+  const auto odd = hn::TestBit(u, hn::Set(du, 0x10000u));
+  return hn::Add(u, hn::IfThenElse(odd, hn::Set(du, 0x8000u), hn::Set(du, 0x7fffu)));
+#else
   const auto odd = hn::And(hn::ShiftRight<16>(u), hn::Set(du, 1u));
-  const auto rounded = hn::Add(hn::Add(u, hn::Set(du, 0x7fffu)), odd);
-  const auto quiet = hn::Or(u, hn::Set(du, 0x400000u));
-  return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, rounded);
+  return hn::Add(hn::Add(u, hn::Set(du, 0x7fffu)), odd);
+#endif
+}
+
+/// The same of anything: a NaN stays one.
+HWY_INLINE VU rounded_bf16(VF v) {
+  const hn::RebindToUnsigned<F32> du;
+  const auto quiet = hn::Or(hn::BitCast(du, v), hn::Set(du, 0x400000u));
+  return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, rounded_numbers(v));
 }
 
 HWY_INLINE hn::Vec<U16> narrow_bf16(VF v) {
@@ -153,6 +165,13 @@ HWY_INLINE void store(VF v, F32 d, T* p, std::int64_t count) {
   }
 }
 
+/// Of narrow values more instructions go by per line, so that a processor has fewer of them under
+/// way: asks for the line that comes 2 KiB behind p. The memory need not be there.
+template <class T>
+HWY_INLINE void fetch_further(const T* p) {
+  if constexpr (kPack < T >> 1) hwy::Prefetch(p + 2048 / sizeof(T));
+}
+
 /// A pack may bypass the cache, at an address that can_stream() allows.
 HWY_INLINE void put_pack(const Each<VF, 1>& v, F32 d, float* p, bool stream) {
   if (stream) {
@@ -168,10 +187,14 @@ HWY_INLINE void put_pack(const Each<VF, 2>& v, F32 d, bf16* p, bool stream) {
   store_whole(v[0], d, p);
   store_whole(v[1], d, p + 1);
 #else
-  (void)d;
   const hn::Repartition<std::uint16_t, F32> d16;
-  const auto upper = hn::ConcatOdd(d16, hn::BitCast(d16, rounded_bf16(v[1])),
-                                   hn::BitCast(d16, rounded_bf16(v[0])));
+  VU low = rounded_numbers(v[0]), high = rounded_numbers(v[1]);
+  // The sum is NaN where one of them is, and seldom elsewhere: one look at both.
+  if (HWY_UNLIKELY(!hn::AllFalse(d, hn::IsNaN(hn::Add(v[0], v[1]))))) {
+    low = rounded_bf16(v[0]);
+    high = rounded_bf16(v[1]);
+  }
+  const auto upper = hn::ConcatOdd(d16, hn::BitCast(d16, high), hn::BitCast(d16, low));
   if (stream) {
     hn::Stream(upper, d16, reinterpret_cast<std::uint16_t*>(p));
   } else {
