@@ -10,8 +10,10 @@
 // - y may be x or the added tensor, dx may be x or dy, dadd may be dy: the very same memory. Activations
 //   that overlap otherwise are refused with a UsageError. Inputs are never written.
 // - dγ and dβ accumulate; every other output is overwritten.
-// - All activations of a call have one dtype (f32 or f64), layout and size. For f32 a result has the
-//   same bits for any number of threads, fused or not, whole or in phases.
+// - All activations of a call have one dtype (f32, bf16 or f64), layout and size. For f32 a result has
+//   the same bits for any number of threads, fused or not, whole or in phases. bf16 is a storage
+//   format: a result is that of f32 on the same values, rounded to nearest even where it is stored;
+//   statistics, sums and the mask are the very same.
 #pragma once
 
 #include <evenkeel/norm/views.h>

@@ -12,9 +12,9 @@
 // - y may be x, dx may be x or dy: the very same memory. Activations that overlap otherwise are
 //   refused with a UsageError. Inputs are never written.
 // - dγ and dβ accumulate; every other output is overwritten.
-// - All activations of a call have one dtype (f32 or f64), layout and size. For f32 a result has
-// the
-//   same bits for any number of threads, whole or in phases.
+// - All activations of a call have one dtype (f32, bf16 or f64), layout and size. For f32 a result has
+//   the same bits for any number of threads, whole or in phases; for bf16 it is that of f32 on the same
+//   values, rounded to nearest even where it is stored.
 // - A row of one value is no error: x̂ = 0 (RMS norm apart). No rows, or rows of no values, leave
 //   everything but `state` untouched.
 #pragma once

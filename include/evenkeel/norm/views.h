@@ -9,7 +9,7 @@
 
 namespace evenkeel::norm {
 
-/// Activations as N samples of C channels of S positions, f32 or f64. channels_first: element
+/// Activations as N samples of C channels of S positions, f32, bf16 or f64. channels_first: element
 /// (n, c, s) at (n·C + c)·S + s; channels_last: at (n·S + s)·C + c. [N, C] is S = 1 in either. The data
 /// lie on an element's boundary; no more is asked of the address.
 struct ConstChannelView {
