@@ -45,7 +45,9 @@ MemoryEntry own_entry(const StepCase& step, const StepData& data, OwnStepOptions
   entry.who = "evenkeel";
   entry.version = own_version();
   entry.how = layout_words(step, options.layout);
-  if (options.memory == nn::Memory::save) entry.how += ", memory save";
+  if (options.memory != nn::Memory::normal) {
+    entry.how += fmt::format(", memory {}", nn::name_of(options.memory));
+  }
   entry.standing = static_cast<double>(own.standing_bytes());
   reset_peak_memory();
   const std::size_t before = memory_stats().current;
@@ -69,7 +71,7 @@ void add_own(const StepCase& step, const StepData& data, int threads, RunnerOpti
   std::vector<Candidate> candidates;
   for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
     if (step.sample.rank() < 3 && layout == Layout::channels_last) continue;
-    for (const nn::Memory memory : {nn::Memory::normal, nn::Memory::save}) {
+    for (const nn::Memory memory : {nn::Memory::keep, nn::Memory::normal, nn::Memory::save}) {
       const OwnStepOptions how{.layout = layout, .memory = memory};
       entries.push_back(own_entry(step, data, how, threads));
       release_cached_memory();

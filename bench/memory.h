@@ -39,7 +39,7 @@ struct MemoryMeasurement {
   const MemoryEntry* normal_of(const MemoryEntry& entry) const;
 };
 
-/// Ours with memory = normal and save in every layout, and the workers'. Our peak is our
+/// Ours with memory = keep, normal and save in every layout, and the workers'. Our peak is our
 /// allocator's, in which everything lies that grows with the batch; PyTorch's is the sum of its
 /// allocator's events over one step (bench/peers/networks.py).
 MemoryMeasurement measure_memory(const StepCase& step, int threads,

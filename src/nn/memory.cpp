@@ -4,13 +4,23 @@
 
 namespace evenkeel::nn {
 
-std::string_view name_of(Memory memory) { return memory == Memory::normal ? "normal" : "save"; }
+std::string_view name_of(Memory memory) {
+  switch (memory) {
+    case Memory::keep:
+      return "keep";
+    case Memory::normal:
+      return "normal";
+    case Memory::save:
+      break;
+  }
+  return "save";
+}
 
 Memory memory_of(std::string_view name) {
-  for (const Memory memory : {Memory::normal, Memory::save}) {
+  for (const Memory memory : {Memory::keep, Memory::normal, Memory::save}) {
     if (name == name_of(memory)) return memory;
   }
-  fail<UsageError>("[memory] expected normal or save, got '{}'", name);
+  fail<UsageError>("[memory] expected keep, normal or save, got '{}'", name);
 }
 
 int set_memory(Module& network, Memory memory) {
@@ -18,7 +28,7 @@ int set_memory(Module& network, Memory memory) {
   network.visit([&](const std::string& /*path*/, Module& module) {
     auto* const norm = dynamic_cast<BatchNorm*>(&module);
     if (norm == nullptr) return;
-    norm->set_recomputed(memory == Memory::save);
+    norm->set_memory(memory);
     ++count;
   });
   return count;

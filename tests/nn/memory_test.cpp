@@ -121,7 +121,7 @@ TEST(Memory, batch_norm_computes_the_same_bits_again) {
     }
     layer.to(form.dtype);
     layer.fuse_activation(form.activation, 0.1);
-    layer.set_recomputed(true);
+    layer.set_memory(nn::Memory::save);
     if (form.add) layer.set_addend(random_tensor({6, 5, 7, 3}, 2, form.dtype, form.layout));
     Tensor y = layer.forward(random_tensor({6, 5, 7, 3}, 1, form.dtype, form.layout));
     ASSERT_NE(y.recomputation(), nullptr);
@@ -137,7 +137,7 @@ TEST(Memory, nothing_is_computed_again_where_nothing_is_kept) {
   nn::BatchNorm2d layer(3);
   const Tensor x = random_tensor({4, 3, 2, 2}, 1);
   EXPECT_EQ(layer.forward(x).recomputation(), nullptr);
-  layer.set_recomputed(true);
+  layer.set_memory(nn::Memory::save);
   EXPECT_NE(layer.forward(x).recomputation(), nullptr);
   layer.eval();
   EXPECT_EQ(layer.forward(x).recomputation(), nullptr);
@@ -221,8 +221,21 @@ TEST(Memory, saving_keeps_what_batch_norm_got_and_not_what_it_gave) {
   EXPECT_EQ(kept_by(net, x), normal);
 }
 
+TEST(Memory, normally_what_is_large_and_takes_one_pass_is_made_again) {
+  nn::BatchNorm2d layer(4);
+  const Tensor large = random_tensor({16, 4, 128, 128}, 1),
+               small = random_tensor({15, 4, 128, 128}, 1);
+  ASSERT_EQ(large.bytes(), nn::kLargeTensor);
+  EXPECT_NE(layer.forward(large).recomputation(), nullptr);
+  EXPECT_EQ(layer.forward(small).recomputation(), nullptr);
+  layer.set_addend(large);
+  EXPECT_EQ(layer.forward(large).recomputation(), nullptr);
+  layer.set_memory(nn::Memory::keep);
+  EXPECT_EQ(layer.forward(large).recomputation(), nullptr);
+}
+
 TEST(Memory, nothing_stays_behind_after_backward) {
-  for (const nn::Memory memory : {nn::Memory::normal, nn::Memory::save}) {
+  for (const nn::Memory memory : {nn::Memory::keep, nn::Memory::normal, nn::Memory::save}) {
     nn::Sequential net = residual_net();
     nn::set_memory(net, memory);
     const std::size_t before = memory_stats().current;

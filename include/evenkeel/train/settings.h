@@ -53,7 +53,7 @@ struct Settings {
   std::int64_t threads = 0;  ///< 0: as the process is set
   bool deterministic = false;
   bool fusion = true;
-  std::string memory = "normal";  ///< save: compute again instead of keeping (nn::set_memory)
+  std::string memory = "normal";  ///< keep, normal, save: see nn::set_memory
   std::string layout = "auto";  ///< channels_first, channels_last
 
   std::string out;  ///< the run folder; empty: runs/NET-DATA, numbered where it exists

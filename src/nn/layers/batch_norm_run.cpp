@@ -251,6 +251,16 @@ Tensor BatchNorm::forward(const Tensor& x) {
                          : forward_all(x, addend, statistics);
 }
 
+/// Whether layers behind may have the result of this forward computed again.
+bool BatchNorm::gives_up(const Pass& pass) const {
+  const Saved& saved = *pass.saved;
+  if (!recording() || saved.statistics == Statistics::renormalized || saved.x.numel() == 0) {
+    return false;
+  }
+  if (memory_ == Memory::normal) return !saved.added && saved.x.bytes() >= kLargeTensor;
+  return memory_ == Memory::save;
+}
+
 Tensor BatchNorm::forward_all(const Tensor& x, const Tensor& addend, Statistics statistics) {
   Pass pass;
   *pass.saved = {x.shape(),        x.layout(),  x,      nullptr, {}, statistics,
@@ -260,7 +270,7 @@ Tensor BatchNorm::forward_all(const Tensor& x, const Tensor& addend, Statistics 
   prepare(pass);
   if (recording()) saved_.make_room();
   std::shared_ptr<const Again> again;
-  if (recording() && recomputed_ && statistics != Statistics::renormalized && x.numel() > 0) {
+  if (gives_up(pass)) {
     again = std::make_shared<const Again>(pass.saved, *this, addend);
   }
   run(pass);

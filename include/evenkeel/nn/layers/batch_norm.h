@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <evenkeel/nn/memory.h>
 #include <evenkeel/nn/module.h>
 #include <evenkeel/norm/batch_norm.h>
 
@@ -112,10 +113,9 @@ class BatchNorm : public Module {
   Tensor take_addend_gradient() { return std::move(addend_gradient_); }
   /// Whether a container gives every forward an addend; shown by fusion_note().
   void set_joined(bool on) { joined_ = on; }
-  /// Whether layers behind may have y computed again instead of keeping it (set_memory()). Where
-  /// virtual batches are corrected, or steps of sequences left out, they keep it all the same.
-  void set_recomputed(bool on) { recomputed_ = on; }
-  bool recomputed() const { return recomputed_; }
+  /// Which results layers behind may have computed again instead of keeping them (set_memory() of a
+  /// network). Where virtual batches are corrected, or steps of sequences left out, they keep them.
+  void set_memory(Memory memory) { memory_ = memory; }
 
  protected:
   BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options,
@@ -148,6 +148,7 @@ class BatchNorm : public Module {
   Tensor forward_all(const Tensor& x, const Tensor& addend, Statistics statistics);
   Tensor forward_valid(const Tensor& x, const Tensor& addend, Statistics statistics,
                        std::unique_ptr<const SequenceRows> rows);
+  bool gives_up(const Pass& pass) const;
   void prepare(Pass& pass) const;
   void run(Pass& pass);
   Tensor backward_all(const Saved& saved, Tensor dy);
@@ -164,7 +165,7 @@ class BatchNorm : public Module {
   double slope_ = 0.01;
   bool affine_frozen_ = false;
   bool joined_ = false;
-  bool recomputed_ = false;
+  Memory memory_ = Memory::normal;
   Tensor mask_;
   Tensor addend_, addend_gradient_;
   SavedStack<std::shared_ptr<const Saved>> saved_;
