@@ -1,12 +1,12 @@
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+
 #include <evenkeel/nn/fusion.h>
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/residual.h>
 #include <evenkeel/nn/layers/sequential.h>
-
-#include <cstdlib>
-#include <optional>
-#include <string_view>
 
 namespace evenkeel::nn {
 namespace {
@@ -47,6 +47,16 @@ int fuse(Module& network) {
     if (auto* residual = dynamic_cast<Residual*>(&module)) count += residual->join() ? 1 : 0;
   });
   return count;
+}
+
+void unfuse(Module& network) {
+  network.clear_saved();
+  network.visit([](const std::string& /*path*/, Module& module) {
+    if (auto* norm = dynamic_cast<BatchNorm*>(&module))
+      norm->fuse_activation(norm::Activation::none, 0);
+    if (auto* activation = dynamic_cast<Activation*>(&module)) activation->set_absorbed(false);
+    if (auto* residual = dynamic_cast<Residual*>(&module)) residual->separate();
+  });
 }
 
 }  // namespace evenkeel::nn

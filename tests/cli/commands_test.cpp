@@ -119,6 +119,18 @@ TEST_F(Command, EvalWithBatchStatisticsDiffers) {
   EXPECT_EQ(run_json({"eval", "a run", "--json"}), running);
 }
 
+TEST_F(Command, EvalFoldedIsTheSameFunction) {
+  run_json({"train", "--data", "glyphs:train=64,test=40", "--net", "convnet", "--epochs", "1",
+            "--out", "a run", "--json"});
+  const json plain = run_json({"eval", "a run", "--json"});
+  const json folded = run_json({"eval", "a run", "--fold", "--json"});
+  EXPECT_EQ(folded["accuracy"], plain["accuracy"]);
+  EXPECT_NEAR(folded["loss"].get<double>(), plain["loss"].get<double>(), 1e-4);
+  EXPECT_EQ(folded["fold"]["folded"].size(), 4U);
+  EXPECT_TRUE(folded["fold"]["kept"].empty());
+  EXPECT_EQ(folded["fold"]["activations"], 4);
+}
+
 TEST_F(Command, EvalTakesOtherDataAndAFileOfWeights) {
   train_small();
   const json other = run_json(

@@ -47,6 +47,8 @@ TEST_F(Mistake, ValuesOutOfRange) {
                {"--mode expects eval or train", "'tain'"});
   expect_fault({"eval", "run", "--batch-size", "x"}, kUsage, {"--batch-size", "number", "'x'"});
   expect_fault({"eval", "run", "--mode", "test"}, kUsage, {"--mode"});
+  expect_fault({"eval", "run", "--mode", "train", "--fold"}, kUsage,
+               {"--fold needs the running statistics", "leave --mode train out"});
 }
 
 TEST_F(Mistake, OneValuePerChannel) {

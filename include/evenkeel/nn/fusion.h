@@ -11,5 +11,7 @@ namespace evenkeel::nn {
 /// What was saved for backward is forgotten. A fused network trains, evaluates, copies, saves and loads
 /// as before.
 int fuse(Module& network);
+/// Takes fuse() back, so that layers can be replaced.
+void unfuse(Module& network);
 
 }  // namespace evenkeel::nn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <evenkeel/nn/describe.h>
+#include <evenkeel/nn/fold.h>
 #include <evenkeel/nn/freeze.h>
 #include <evenkeel/nn/fusion.h>
 #include <evenkeel/nn/init.h>
@@ -17,6 +18,7 @@
 #include <evenkeel/nn/layers/dropout.h>
 #include <evenkeel/nn/layers/encoder.h>
 #include <evenkeel/nn/layers/flatten.h>
+#include <evenkeel/nn/layers/folded_conv.h>
 #include <evenkeel/nn/layers/gelu.h>
 #include <evenkeel/nn/layers/graph.h>
 #include <evenkeel/nn/layers/group_norm.h>

@@ -5,19 +5,25 @@
 #include "nn/layers/join.h"
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/batch_norm.h>
+#include <evenkeel/nn/layers/folded_conv.h>
+#include <evenkeel/nn/layers/identity.h>
 #include <evenkeel/nn/layers/residual.h>
 #include <evenkeel/nn/layers/sequential.h>
 
 namespace evenkeel::nn {
 namespace {
 
-/// The batch norm that computes the last value of `module`, if it is one.
-BatchNorm* last_batch_norm(Module& module) {
-  if (auto* sequence = dynamic_cast<Sequential*>(&module)) {
-    return sequence->size() == 0 ? nullptr : last_batch_norm((*sequence)[sequence->size() - 1]);
+/// The layer that computes the last value of `module`: what stands behind it hands that through.
+Module* last_layer(Module& module) {
+  auto* const sequence = dynamic_cast<Sequential*>(&module);
+  if (sequence == nullptr) return &module;
+  for (std::size_t i = sequence->size(); i-- > 0;) {
+    if (dynamic_cast<Identity*>(&(*sequence)[i]) == nullptr) return last_layer((*sequence)[i]);
   }
-  return dynamic_cast<BatchNorm*>(&module);
+  return nullptr;
 }
+
+BatchNorm* last_batch_norm(Module& module) { return dynamic_cast<BatchNorm*>(last_layer(module)); }
 
 }  // namespace
 
@@ -52,9 +58,17 @@ std::vector<Shape> Residual::child_inputs(const Shape& input) const {
 }
 
 bool Residual::join() {
-  BatchNorm* norm = last_batch_norm(body());
   const bool fits = !activation_ || *activation_ == Kind::relu;
-  if (joined_ || norm == nullptr || !fits || !body().has_parameters() ||
+  if (joined_ || !fits) return false;
+  if (auto* conv = dynamic_cast<FoldedConv*>(last_layer(body()))) {
+    if (conv->conv().activation()) return false;
+    if (activation_) conv->set_activation({ops::ActivationKind::relu});
+    conv->set_joined(true);
+    joined_ = true;
+    return true;
+  }
+  BatchNorm* norm = last_batch_norm(body());
+  if (norm == nullptr || !body().has_parameters() ||
       norm->fused_activation() != norm::Activation::none) {
     return false;
   }
@@ -65,18 +79,28 @@ bool Residual::join() {
   return true;
 }
 
+void Residual::separate() {
+  if (!joined_) return;
+  clear_saved();
+  joined_ = false;
+  if (BatchNorm* norm = last_batch_norm(body())) {
+    norm->fuse_activation(norm::Activation::none, 0);
+    norm->set_joined(false);
+  }
+}
+
 std::string Residual::fusion_note() const {
-  return joined_ ? "sum and activation done by the body's last batch norm" : std::string();
+  return joined_ ? "sum and activation done by the body's last layer" : std::string();
 }
 
 Tensor Residual::run_forward(const Tensor& x) {
   if (joined_) {
-    BatchNorm* norm = last_batch_norm(body());
-    if (norm == nullptr) {
+    auto* const last = dynamic_cast<TakesAddend*>(last_layer(body()));
+    if (last == nullptr) {
       fail<StateError>("[{}] the body has changed since it was fused; fuse after building",
                        label());
     }
-    norm->set_addend(has_shortcut() ? shortcut().forward(x) : x);
+    last->set_addend(has_shortcut() ? shortcut().forward(x) : x);
     return body().forward(x);
   }
   const Tensor main = body().forward(x);

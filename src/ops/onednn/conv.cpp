@@ -1,7 +1,10 @@
 #include "ops/onednn/conv.h"
 
 #include <algorithm>
+#include <list>
+#include <mutex>
 #include <optional>
+#include <utility>
 
 #include "ops/onednn/conv_plan.h"
 #include "ops/onednn/runtime.h"
@@ -82,7 +85,8 @@ struct Plans {
   }
 };
 
-Plans plan_slices(ConvDirection direction, const ConvGeometry& g, bool with_bias) {
+Plans plan_slices(ConvDirection direction, const ConvGeometry& g, bool with_bias,
+                  const ConvPost& post = {}) {
   Plans plans{cut(g, direction), {}, {}};
   int threads = 1;
   // Few samples: outside deterministic mode oneDNN may spread each over all threads.
@@ -92,10 +96,10 @@ Plans plan_slices(ConvDirection direction, const ConvGeometry& g, bool with_bias
     threads = max_threads();
   }
   const auto& slices = plans.slices;
-  plans.small = conv_plan(direction, g, slices.small(), with_bias, threads);
+  plans.small = conv_plan(direction, g, slices.small(), with_bias, threads, post);
   plans.large = slices.small() == slices.large()
                     ? plans.small
-                    : conv_plan(direction, g, slices.large(), with_bias, threads);
+                    : conv_plan(direction, g, slices.large(), with_bias, threads, post);
   return plans;
 }
 
@@ -139,7 +143,7 @@ struct Weight {
 
 /// Runs the plan on one slice: reorders what goes in, computes, reorders what comes out.
 void run(const ConvPlan& plan, const float* x, const float* weight, const float* bias,
-         const float* y, std::byte* mine) {
+         const float* y, std::byte* mine, const float* addend = nullptr) {
   std::byte* const scratch = mine;
   auto* const x_inside = reinterpret_cast<float*>(scratch + largest_scratch(plan));
   auto* const y_inside =
@@ -162,6 +166,10 @@ void run(const ConvPlan& plan, const float* x, const float* weight, const float*
       {makes_y ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, memory_at(plan.y.internal, y_used)},
       {DNNL_ARG_SCRATCHPAD, memory_at(plan.scratchpad, scratch)}};
   if (bias != nullptr) arguments.emplace(DNNL_ARG_BIAS, memory_at(plan.bias, bias));
+  if (addend != nullptr) {
+    arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1,
+                      memory_at(plan.y.internal, addend));
+  }
   plan.primitive.execute(stream(), arguments);
   if (makes_x && !plan.x.direct()) {
     reorder(plan.x, plan.x.internal, x_inside, plan.x.user, const_cast<float*>(x), scratch);
@@ -237,6 +245,54 @@ void combine(const ConvGeometry& g, const Plans& plans, const ConvPlan& plan, co
 }
 
 }  // namespace
+
+struct KeptWeight::Formats {
+  std::mutex mutex;
+  std::list<std::pair<dnnl::memory::desc, Weight>> weights;
+};
+
+KeptWeight::KeptWeight(const float* weight)
+    : weight_(weight), formats_(std::make_unique<Formats>()) {}
+KeptWeight::~KeptWeight() = default;
+
+/// Access to a kept weight.
+class KeptWeightUse {
+ public:
+  /// In the plan's format; made when it is first wanted.
+  static const float* in_format_of(const KeptWeight& kept, const ConvPlan& plan) {
+    if (plan.weight.direct()) return kept.weight_;
+    const std::scoped_lock lock(kept.formats_->mutex);
+    auto& weights = kept.formats_->weights;
+    for (const auto& [desc, weight] : weights) {
+      if (desc == plan.weight.internal) return weight.data;
+    }
+    weights.emplace_back(plan.weight.internal, Weight(plan, kept.weight_));
+    return weights.back().second.data;
+  }
+};
+
+bool conv_can(const ConvGeometry& g, bool with_bias, const ConvPost& post) {
+  return translate_errors("conv_frozen", [&] {
+    const Plans plans = plan_slices(ConvDirection::forward, g, with_bias, post);
+    return !plans.small->post.nothing() && !plans.large->post.nothing();
+  });
+}
+
+void conv_frozen(const ConvGeometry& g, const float* x, const KeptWeight& weight, const float* bias,
+                 const ConvPost& post, const float* addend, float* y) {
+  translate_errors("conv_frozen", [&] {
+    const Plans plans = plan_slices(ConvDirection::forward, g, bias != nullptr, post);
+    const float* const small = KeptWeightUse::in_format_of(weight, *plans.small);
+    const float* const large = KeptWeightUse::in_format_of(weight, *plans.large);
+    for_each_slice(g, plans, [&](std::int64_t slice, std::byte* mine) {
+      const ConvPlan& plan = plans.of(slice);
+      const std::int64_t begin = plans.slices.begin(slice);
+      run(plan, x + begin * g.in_size(), &plan == plans.small.get() ? small : large, bias,
+          y + begin * g.out_size(), mine,
+          addend != nullptr ? addend + begin * g.out_size() : nullptr);
+    });
+  });
+}
 
 void conv_forward(const ConvGeometry& g, const float* x, const float* weight, const float* bias,
                   float* y) {

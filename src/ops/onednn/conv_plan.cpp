@@ -1,5 +1,6 @@
 #include "ops/onednn/conv_plan.h"
 
+#include <bit>
 #include <optional>
 #include <string_view>
 
@@ -50,11 +51,23 @@ void fill(ConvPlan& plan, const PrimitiveDesc& desc) {
   plan.implementation = desc.impl_info_str();
 }
 
+dnnl::post_ops post_ops_of(const ConvPost& post, const Memory::desc& y) {
+  dnnl::post_ops ops;
+  if (post.add == ConvPost::Add::into) ops.append_sum(1);
+  if (post.add == ConvPost::Add::apart) ops.append_binary(dnnl::algorithm::binary_add, y);
+  if (post.activation != ConvPost::Activation::none) {
+    ops.append_eltwise(1, dnnl::algorithm::eltwise_relu, post.slope, 0);  // leaky with a slope
+  }
+  return ops;
+}
+
 /// The best implementation that oneDNN has for these formats; none where it has none.
-std::optional<ConvPlan> try_formats(ConvDirection direction, const Descs& d) {
+std::optional<ConvPlan> try_formats(ConvDirection direction, const Descs& d, const ConvPost& post) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (!post.nothing()) attributes.set_post_ops(post_ops_of(post, d.y));
   ConvPlan plan;
+  plan.post = post;
   plan.direction = direction;
   try {
     const bool inference = direction == ConvDirection::forward;
@@ -121,12 +134,33 @@ void connect(ConvTensor& tensor, const Memory::desc& user, bool is_output) {
 }
 
 std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry& g,
-                                     std::int64_t samples, bool with_bias, int threads) {
+                                     std::int64_t samples, bool with_bias, int threads,
+                                     const ConvPost& post);
+
+/// A plan whose results have something done to them, if that is fast: compiled for the shape, on y
+/// as the caller has it.
+std::shared_ptr<const ConvPlan> make_fused(const ConvGeometry& g, std::int64_t samples,
+                                           bool with_bias, int threads, const ConvPost& post) {
+  const bool last = g.layout == Layout::channels_last;
+  if (!last && post.add != ConvPost::Add::none) return nullptr;  // y would be in another format
+  try {
+    auto plan = make(ConvDirection::forward, g, samples, with_bias, threads, post);
+    const bool fits = post.add == ConvPost::Add::none || plan->y.direct();
+    return fits && rank_of(*plan) == 0 ? plan : nullptr;
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_unimplemented) return nullptr;
+    throw;
+  }
+}
+
+std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry& g,
+                                     std::int64_t samples, bool with_bias, int threads,
+                                     const ConvPost& post) {
   const ThreadScope scope(threads);
   const bool last = g.layout == Layout::channels_last;
   std::optional<ConvPlan> best;
   for (const Tag maps : last ? kLastFormats : kFirstFormats) {
-    auto plan = try_formats(direction, descs_of(g, samples, with_bias, maps, Tag::any));
+    auto plan = try_formats(direction, descs_of(g, samples, with_bias, maps, Tag::any), post);
     if (!plan) continue;
     if (!best || rank_of(*plan) < rank_of(*best)) best = std::move(plan);
     if (rank_of(*best) == 0) break;
@@ -146,27 +180,36 @@ std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry
 }  // namespace
 
 std::shared_ptr<const ConvPlan> conv_plan(ConvDirection direction, const ConvGeometry& g,
-                                          std::int64_t samples, bool with_bias, int threads) {
+                                          std::int64_t samples, bool with_bias, int threads,
+                                          const ConvPost& post) {
   static auto* const plans = new Cache<ConvPlan>(kCachedPlans);
-  const Key key{static_cast<std::int64_t>(direction),
-                static_cast<std::int64_t>(g.layout),
-                samples,
-                with_bias ? 1 : 0,
-                threads,
-                g.in_channels,
-                g.out_channels,
-                g.groups,
-                g.in[0],
-                g.in[1],
-                g.kernel[0],
-                g.kernel[1],
-                g.stride[0],
-                g.stride[1],
-                g.padding[0],
-                g.padding[1],
-                g.dilation[0],
-                g.dilation[1]};
-  return plans->get(key, [&] { return make(direction, g, samples, with_bias, threads); });
+  const Key key{
+      static_cast<std::int64_t>(direction),
+      static_cast<std::int64_t>(g.layout),
+      samples,
+      with_bias ? 1 : 0,
+      static_cast<std::int64_t>(post.add) * 4 + static_cast<std::int64_t>(post.activation),
+      static_cast<std::int64_t>(std::bit_cast<std::uint32_t>(post.slope)),
+      threads,
+      g.in_channels,
+      g.out_channels,
+      g.groups,
+      g.in[0],
+      g.in[1],
+      g.kernel[0],
+      g.kernel[1],
+      g.stride[0],
+      g.stride[1],
+      g.padding[0],
+      g.padding[1],
+      g.dilation[0],
+      g.dilation[1]};
+  return plans->get(key, [&] {
+    if (!post.nothing()) {
+      if (auto fused = make_fused(g, samples, with_bias, threads, post)) return fused;
+    }
+    return make(direction, g, samples, with_bias, threads, {});
+  });
 }
 
 }  // namespace evenkeel::ops::onednn

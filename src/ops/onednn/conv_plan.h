@@ -9,6 +9,7 @@
 #include <dnnl.hpp>
 
 #include "ops/conv_geometry.h"
+#include "ops/onednn/conv_post.h"
 
 namespace evenkeel::ops::onednn {
 
@@ -34,11 +35,15 @@ struct ConvPlan {
   dnnl::memory::desc bias;
   dnnl::memory::desc scratchpad;
   std::string implementation;
+  ConvPost post;
   int threads = 1;
 };
 
-/// The plan for `samples` of g's samples, made for and to be run with `threads` threads. Cached.
+/// The plan for `samples` of g's samples, made for and to be run with `threads` threads. Cached. With
+/// something to do to the results (forward alone) the plan either does all of it, on y in the
+/// caller's format, or, where that would be slow, nothing: see its `post`.
 std::shared_ptr<const ConvPlan> conv_plan(ConvDirection direction, const ConvGeometry& g,
-                                          std::int64_t samples, bool with_bias, int threads);
+                                          std::int64_t samples, bool with_bias, int threads,
+                                          const ConvPost& post = {});
 
 }  // namespace evenkeel::ops::onednn

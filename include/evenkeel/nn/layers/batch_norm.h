@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <evenkeel/nn/layers/addend.h>
 #include <evenkeel/nn/memory.h>
 #include <evenkeel/nn/module.h>
 #include <evenkeel/norm/batch_norm.h>
@@ -68,7 +69,7 @@ struct RenormOptions {
 /// With ghost_size g, training takes statistics over the samples [0, g), [g, 2g), … and the rest; a
 /// virtual batch of fewer than two values per channel is joined to its neighbour. The running
 /// statistics and num_batches_tracked take each as a batch, in this order.
-class BatchNorm : public Module {
+class BatchNorm : public Module, public TakesAddend {
  public:
   Options options() const override;
   Shape output_shape(const Shape& input) const override;
@@ -109,7 +110,7 @@ class BatchNorm : public Module {
   void fuse_activation(norm::Activation activation, double slope);
   norm::Activation fused_activation() const { return activation_; }
   /// Lets the next forward add `other` before the activation; its gradient is taken after backward.
-  void set_addend(Tensor other) { addend_ = std::move(other); }
+  void set_addend(Tensor other) override { addend_ = std::move(other); }
   Tensor take_addend_gradient() { return std::move(addend_gradient_); }
   /// Whether a container gives every forward an addend; shown by fusion_note().
   void set_joined(bool on) { joined_ = on; }

@@ -36,10 +36,13 @@ class Residual : public Cloneable<Residual, Container> {
   Module& shortcut();
   std::optional<Kind> activation() const { return activation_; }
 
-  /// Hands the sum, and a ReLU after it, to the batch norm at the end of the body, which does them in
-  /// its own pass over memory. Returns whether there was one (and the activation is none or relu).
+  /// Hands the sum, and a ReLU after it, to the batch norm or the folded convolution at the end of
+  /// the body, which does them in its own pass over memory. Returns whether there was one (and the
+  /// activation is none or relu).
   /// Forgets what was saved for backward.
   bool join();
+  /// Takes join() back: the sum and the activation are its own again.
+  void separate();
   std::string fusion_note() const override;
 
   std::string_view type() const override { return "Residual"; }
