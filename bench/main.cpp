@@ -62,14 +62,16 @@ Arguments parse(CLI::App& app, int argc, char** argv) {
   Arguments arguments;
   Plan& plan = arguments.plan;
   app.add_flag("--quick", plan.quick, "a representative few, in some minutes");
-  app.add_option("--parts", plan.parts, "of batch-norm,rows,steps,memory,growth,threads (all)")
+  app.add_option("--parts", plan.parts,
+                 "of batch-norm,rows,steps,inference,memory,growth,threads (all)")
       ->delimiter(',');
   app.add_option("--batch", plan.batches, "samples (32,1)")->delimiter(',');
   app.add_option("--threads", plan.threads,
                  "numbers of threads (2, and 1 for a representative few)")
       ->delimiter(',');
   app.add_option("--networks", plan.networks,
-                 "of ResNet-50,DenseNet-121,Inception-v3,MobileNet-v1 and, for steps and memory, "
+                 "of ResNet-50,DenseNet-121,Inception-v3,MobileNet-v1 and, for steps, inference "
+                 "and memory, "
                  "mlp,convnet,resnet20,resnet50 (all)")
       ->delimiter(',');
   app.add_option("--works", plan.works, "such as forward,backward+relu (all)")->delimiter(',');

@@ -44,7 +44,7 @@ class Peer {
     if (what == "hello") return {{"peers", {"oneDNN " + onednn_version()}}};
     if (what == "data") return take_problem(request);
     if (what == "work") return make_candidates(work_of(request));
-    if (what == "step") return {{"candidates", Json::array()}};
+    if (what == "step" || what == "inference") return {{"candidates", Json::array()}};
     if (what == "read") return read(request);
     if (what == "time") {
       return {{"seconds", chosen(request).seconds(request.at("calls").get<std::int64_t>(),

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "inference.h"
 #include "onednn.h"
 #include "own.h"
 #include "steps.h"
@@ -96,6 +97,7 @@ void Bench::run() {
   if (wants("rows")) run_rows();
   if (wants("steps")) run_steps();
   if (wants("memory")) run_memory();
+  if (wants("inference")) run_inference();
   if (wants("growth")) run_growth();
   if (wants("threads")) run_threads();
 }
@@ -195,12 +197,9 @@ void Bench::run_steps() {
     if (!wants_network(step.net)) continue;
     for (const int threads : threads_for(true)) {
       progress(fmt::format("{}, batch {}, {} threads", step.net, step.batch, threads));
-      Measurement m = measure_step(step, threads, workers_, folder_.path(), plan_.runner);
-      for (const Entry& entry : m.entries) {
-        progress(fmt::format("  {} {}", entry.candidate.title(), with_median(entry.timing)));
-      }
-      for (const std::string& refused : m.refused) progress("  refused: " + refused);
-      findings_.steps.push_back(std::move(m));
+      findings_.steps.push_back(
+          measure_step(step, threads, workers_, folder_.path(), plan_.runner));
+      show(findings_.steps.back());
     }
     save_();
   }
@@ -216,6 +215,27 @@ void Bench::run_memory() {
     }
     save_();
   }
+}
+
+void Bench::run_inference() {
+  for (const InferenceCase& inference : inference_cases(plan_.quick)) {
+    if (!wants_network(inference.net)) continue;
+    for (const int threads : threads_for(true)) {
+      progress(fmt::format("{}, inference, batch {}, {} threads", inference.net, inference.batch,
+                           threads));
+      findings_.inference.push_back(
+          measure_inference(inference, threads, workers_, folder_.path(), plan_.runner));
+      show(findings_.inference.back());
+    }
+    save_();
+  }
+}
+
+void Bench::show(const Measurement& m) const {
+  for (const Entry& entry : m.entries) {
+    progress(fmt::format("  {} {}", entry.candidate.title(), with_median(entry.timing)));
+  }
+  for (const std::string& refused : m.refused) progress("  refused: " + refused);
 }
 
 }  // namespace evenkeel::bench

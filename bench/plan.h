@@ -14,7 +14,8 @@ namespace evenkeel::bench {
 
 struct Plan {
   bool quick = false;
-  std::vector<std::string> parts{"batch-norm", "rows", "steps", "memory", "growth", "threads"};
+  std::vector<std::string> parts{"batch-norm", "rows",   "steps",  "inference",
+                                 "memory",     "growth", "threads"};
   std::vector<std::int64_t> batches{32, 1};
   std::vector<int> threads;           ///< empty: 2, and 1 for the representative shapes
   std::vector<std::string> networks;  ///< empty: all
@@ -25,7 +26,8 @@ struct Plan {
 /// Everything that a run has found so far.
 struct Findings {
   std::vector<Measurement> batch_norm, rows, growth, threads;
-  std::vector<Measurement> steps;  ///< seconds per training step; sizes and copies mean nothing
+  // Seconds per training step or batch; sizes and copies mean nothing.
+  std::vector<Measurement> steps, inference;
   std::vector<MemoryMeasurement> memory;
 };
 
@@ -48,6 +50,8 @@ class Bench {
   void run_threads();
   void run_steps();
   void run_memory();
+  void run_inference();
+  void show(const Measurement& m) const;
   void run_family(Family family, const std::string& shape, const ProblemSize& size);
   std::vector<Provider> providers();
   std::vector<Work> works_of(Family family, int threads) const;

@@ -31,10 +31,10 @@ std::string today() {
   return fmt::format("{:%Y-%m-%d}", fmt::gmtime(now));
 }
 
-/// One row per way to run a step, ours first; the ratio compares it with the fastest peer.
-Grid step_grid(const std::vector<Measurement>& steps) {
+/// One row per way to run a network, ours first; the ratio compares it with the fastest peer.
+Grid network_grid(const std::string& what, const std::vector<Measurement>& steps) {
   Grid grid;
-  grid.rows.push_back({"step", "batch", "threads", "by", "ms", "ratio"});
+  grid.rows.push_back({what, "batch", "threads", "by", "ms", "ratio"});
   for (const Measurement& m : steps) {
     double best_peer = 0;
     for (const Entry& entry : m.entries) {
@@ -60,7 +60,8 @@ std::vector<Measurement> kernels_of(const Findings& findings) {
 
 std::vector<Measurement> everything(const Findings& findings) {
   std::vector<Measurement> all = kernels_of(findings);
-  for (const auto* const part : {&findings.steps, &findings.growth, &findings.threads}) {
+  for (const auto* const part :
+       {&findings.steps, &findings.inference, &findings.growth, &findings.threads}) {
     all.insert(all.end(), part->begin(), part->end());
   }
   return all;
@@ -107,6 +108,7 @@ Json report_json(const Findings& findings, const Circumstances& circumstances) {
           {"rows", list_json(findings.rows)},
           {"steps", list_json(findings.steps)},
           {"memory", memory_json(findings.memory)},
+          {"inference", list_json(findings.inference)},
           {"growth", list_json(findings.growth)},
           {"threads", list_json(findings.threads)}};
 }
@@ -123,12 +125,18 @@ std::string report_text(const Findings& findings, const Circumstances& circumsta
       text += fmt::format("\n{}\n{}", table.title, table.grid.text());
     }
   }
-  if (!findings.steps.empty()) text += "\ntraining steps\n" + step_grid(findings.steps).text();
+  if (!findings.steps.empty()) {
+    text += "\ntraining steps\n" + network_grid("step", findings.steps).text();
+  }
+  if (!findings.inference.empty()) {
+    text += "\ninference\n" + network_grid("inference", findings.inference).text();
+  }
   if (!findings.memory.empty()) {
     text += "\nmemory of training steps\n" + memory_grid(findings.memory).text();
   }
   if (!kernels.empty()) text += "\n" + summary_of(kernels, circumstances.cache).text();
-  const std::string wrong = refusals(kernels) + refusals(findings.steps);
+  const std::string wrong =
+      refusals(kernels) + refusals(findings.steps) + refusals(findings.inference);
   if (!wrong.empty()) text += "\nnot timed, for their results were wrong:\n" + wrong;
   return text;
 }
@@ -155,7 +163,10 @@ void write_document(const std::filesystem::path& path, const Findings& findings,
       versions_in(everything(findings)), quietness(circumstances.other_work),
       circumstances.cache >> 20);
   if (!kernels.empty()) block += "\n" + summary_of(kernels, circumstances.cache).markdown();
-  if (!findings.steps.empty()) block += "\n" + step_grid(findings.steps).markdown();
+  if (!findings.steps.empty()) block += "\n" + network_grid("step", findings.steps).markdown();
+  if (!findings.inference.empty()) {
+    block += "\n" + network_grid("inference", findings.inference).markdown();
+  }
   for (const TableGroup& table : tables_of(representative(kernels))) {
     block += fmt::format("\n**{}**\n\n{}", table.title, table.grid.markdown());
   }

@@ -10,6 +10,8 @@
 //                                                "how",
 //                                                   "layout", "note"}]}
 //   {"do": "step", ...}                          -> the same, for training steps (steps.cpp)
+//   {"do": "inference", ...}                     -> the same, for inference (inference.cpp)
+//   {"do": "outputs", "key"}                     -> {"outputs": [...]}: of the network
 //   {"do": "read", "key", "places", "parameters"} -> the fields of Actual
 //   {"do": "losses", "key", "steps"}             -> {"losses": [...]}
 //   {"do": "time", "key", "calls", "repeats"}    -> {"seconds": [...]}: per call, of each repeat

@@ -14,5 +14,5 @@ if ! "$python" -m venv "$folder"; then
   exit 1
 fi
 "$folder/bin/pip" install --quiet --disable-pip-version-check --no-deps -r bench/peers/requirements.txt
-"$folder/bin/python" -c 'import torch, numpy, matplotlib' >&2
+"$folder/bin/python" -c 'import torch, numpy, matplotlib, onnx, onnxruntime' >&2
 cp bench/peers/requirements.txt "$stamp"

@@ -23,6 +23,7 @@ if any(os.environ.get(name) != value for name, value in KEPT_MEMORY.items()):
 import numpy
 import torch
 
+import inference
 import networks
 import operators
 
@@ -68,11 +69,27 @@ class Worker:
                 self.add(call, how + (", compiled" if compiled else ""), layout, request["threads"])
         return {"candidates": [c["row"] for c in self.candidates]}
 
-    def add(self, call, how, layout, threads):
+    def inference(self, request):
+        self.candidates = []
+        gc.collect()
+        torch.set_num_threads(request["threads"])
+        for layout in LAYOUTS[:1] if request["net"] == "mlp" else LAYOUTS:
+            call = inference.TorchInference(request, layout)
+            how = "folded" if request["net"] == "mlp" else "folded, " + layout.replace("_", " ")
+            self.add(call, how, layout, request["threads"])
+        call = inference.OnnxInference(request)
+        version = inference.onnxruntime.__version__
+        self.add(call, "all optimizations", LAYOUTS[0], request["threads"], "ONNX Runtime", version)
+        return {"candidates": [c["row"] for c in self.candidates]}
+
+    def outputs(self, request):
+        return {"outputs": self.chosen(request).outputs()}
+
+    def add(self, call, how, layout, threads, who="PyTorch", version=torch.__version__):
         row = {
             "key": len(self.candidates),
-            "who": "PyTorch",
-            "version": torch.__version__.split("+")[0],
+            "who": who,
+            "version": version.split("+")[0],
             "how": how,
             "layout": layout,
             "note": "",
