@@ -47,8 +47,9 @@ Tensor FoldedConv::forward(const Tensor& x) {
                      name_of(x.dtype()));
   }
   const Shape shape = output_shape(x.shape());
-  Tensor y = Tensor::empty(shape, x.dtype(), x.layout());
-  conv_->forward(x, addend.defined() ? addend.to(x.layout()) : addend, y);
+  constexpr Layout kLayout = Layout::channels_last;
+  Tensor y = Tensor::empty(shape, x.dtype(), kLayout);
+  conv_->forward(x.to(kLayout), addend.defined() ? addend.to(kLayout) : addend, y);
   return y;
 }
 
