@@ -23,6 +23,7 @@ packages=(
   "libgtest-dev:tests"
   "librapidcheck-dev:property tests"
   "libonnx-testdata:the ONNX operators' own tests"
+  "locales:tests under a locale that writes 1,5"
 )
 
 for group in "$@"; do
