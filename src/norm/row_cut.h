@@ -30,7 +30,8 @@ struct RowCut {
   static constexpr std::int64_t kBlockValues = 1024;  // 4 KiB of a row
   static constexpr std::int64_t kColumnRows = 64;     // positions of a block, channels last
   static constexpr std::int64_t kPartValues = 16 * 1024;
-  static constexpr std::int64_t kColumnPartValues = 64 * 1024;  // of a slab
+  static constexpr std::int64_t kColumnPartValues =
+      64 * 1024;  // of a slab; one of twice that stays whole
   static constexpr std::int64_t kMaxParts = 64;
   // Channels side by side, channels last: their numbers stay in the first-level cache.
   static constexpr std::int64_t kSlab = 512;
@@ -64,10 +65,12 @@ struct RowCut {
     slabs = last ? (groups + fitting - 1) / fitting : groups;
     slab_groups = last && slabs > 0 ? (groups + slabs - 1) / slabs : 1;
     const std::int64_t width = std::max<std::int64_t>(1, last ? slab_groups * channels : 1);
+    const std::int64_t positions =
+        s * width <= 2 * kColumnPartValues ? s : kColumnPartValues / width;
     if (contiguous()) {
       cut(channels * s, kPartValues, kBlockValues, whole, part_extent, parts);
     } else {
-      cut(s, kColumnPartValues / width, kColumnRows, whole, part_extent, parts);
+      cut(s, positions, kColumnRows, whole, part_extent, parts);
     }
     switch (kind) {
       case RowKind::element:
@@ -78,7 +81,7 @@ struct RowCut {
         cut(channels, kPartValues / std::max<std::int64_t>(s, 1), 1, whole, slice_extent, slices);
         break;
       case RowKind::channel_last:
-        cut(s, kColumnPartValues / width, kColumnRows, whole, slice_extent, slices);
+        cut(s, positions, kColumnRows, whole, slice_extent, slices);
         break;
     }
     chunk_samples = std::max(kChunkSamples, (n + kMaxChunks - 1) / kMaxChunks);

@@ -100,6 +100,12 @@ inline void add_slab(const ConstRowView& x, const RowCut& cut, std::int64_t samp
   collect_last<T>({part, {centre, static_cast<std::size_t>(width)}}, blocks, 0, width, 0,
                   {pivot, first, second});
   const auto count = static_cast<double>(positions.size());
+  if (cut.channels == 1) {
+    for (std::int64_t k = 0; k < width; ++k) {
+      sums[c0 + k - group0] = {count, pivot[k], first[k], second[k]};
+    }
+    return;
+  }
   for_each_group_in(cut, c0, c1, [&](std::int64_t group, std::int64_t begin, std::int64_t end) {
     ShiftedSums& row = sums[group - group0];
     for (std::int64_t k = begin - c0; k < end - c0; ++k) {

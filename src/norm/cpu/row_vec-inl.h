@@ -142,24 +142,79 @@ void for_each_group_in(const RowCut& cut, std::int64_t c0, std::int64_t c1, F&& 
   }
 }
 
+/// The numbers of `count` rows one after the other, and whether they are extreme. Returns whether
+/// any of them is.
+inline bool fill_row_numbers(const RowNormState& state, std::int64_t row, std::int64_t count,
+                             float* hi, float* lo, float* inv, bool* extreme) {
+  const hn::ScalableTag<double> dd;
+  const hn::Rebind<float, decltype(dd)> half;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
+  const auto leaves = [&](auto value, double low, double high) HWY_ATTR {
+    const auto size = hn::Abs(value);
+    return hn::Or(hn::Gt(size, hn::Set(dd, high)),
+                  hn::And(hn::Gt(size, hn::Zero(dd)), hn::Lt(size, hn::Set(dd, low))));
+  };
+  bool any = false;
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto at = static_cast<std::size_t>(row + i);
+    const auto mean = hn::LoadU(dd, state.mean.data() + at);
+    const auto inv_std = hn::LoadU(dd, state.inv_std.data() + at);
+    const auto high = hn::DemoteTo(half, mean);
+    const auto wide = hn::PromoteTo(dd, high);
+    const auto rest = hn::IfThenElseZero(hn::IsFinite(wide), hn::Sub(mean, wide));
+    hn::StoreU(high, half, hi + i);
+    hn::StoreU(hn::DemoteTo(half, rest), half, lo + i);
+    hn::StoreU(hn::DemoteTo(half, inv_std), half, inv + i);
+    // As extreme_statistics() says.
+    const auto out = hn::Or(hn::Gt(hn::Abs(mean), hn::Set(dd, 0x1p100)),
+                            hn::Or(leaves(hn::LoadU(dd, state.var.data() + at), 0x1p-120, 0x1p120),
+                                   leaves(inv_std, 0x1p-60, 0x1p60)));
+    const auto finite = hn::And(hn::IsFinite(mean), hn::IsFinite(inv_std));
+    const bool some = !hn::AllFalse(dd, hn::And(out, finite));
+    for (std::int64_t k = i; k < i + lanes; ++k) extreme[k] = some && extreme_row(state, row + k);
+    any = any || some;
+  }
+  for (; i < count; ++i) {
+    const RowNumbers numbers = row_numbers(state, row + i);
+    hi[i] = numbers.hi;
+    lo[i] = numbers.lo;
+    inv[i] = numbers.inv;
+    extreme[i] = extreme_row(state, row + i);
+    any = any || extreme[i];
+  }
+  return any;
+}
+
 /// Of channels [c0, c1) of a sample, at most kSlab.
 inline void fill_numbers(const RowNormState& state, const RowCut& cut, std::int64_t sample,
                          std::int64_t c0, std::int64_t c1, const float* gamma, const float* beta,
                          ColumnNumbers& out) {
+  const std::int64_t width = c1 - c0;
+  if (gamma != nullptr) {
+    std::copy(gamma + c0, gamma + c1, out.gamma);
+  } else {
+    std::fill(out.gamma, out.gamma + width, 1.F);
+  }
+  if (beta != nullptr) {
+    std::copy(beta + c0, beta + c1, out.beta);
+  } else {
+    std::fill(out.beta, out.beta + width, 0.F);
+  }
+  const std::int64_t first_row = sample * cut.groups;
+  if (cut.channels == 1) {
+    out.any_extreme =
+        fill_row_numbers(state, first_row + c0, width, out.hi, out.lo, out.inv, out.extreme);
+    return;
+  }
   for_each_group_in(cut, c0, c1, [&](std::int64_t group, std::int64_t begin, std::int64_t end) {
-    const std::int64_t row = sample * cut.groups + group;
-    const RowNumbers numbers = row_numbers(state, row);
-    const bool extreme = extreme_row(state, row);
+    const RowNumbers numbers = row_numbers(state, first_row + group);
+    const bool extreme = extreme_row(state, first_row + group);
     out.any_extreme = out.any_extreme || extreme;
-    for (std::int64_t c = begin; c < end; ++c) {
-      const std::int64_t k = c - c0;
-      out.hi[k] = numbers.hi;
-      out.lo[k] = numbers.lo;
-      out.inv[k] = numbers.inv;
-      out.gamma[k] = gamma != nullptr ? gamma[c] : 1.F;
-      out.beta[k] = beta != nullptr ? beta[c] : 0.F;
-      out.extreme[k] = extreme;
-    }
+    std::fill(out.hi + (begin - c0), out.hi + (end - c0), numbers.hi);
+    std::fill(out.lo + (begin - c0), out.lo + (end - c0), numbers.lo);
+    std::fill(out.inv + (begin - c0), out.inv + (end - c0), numbers.inv);
+    std::fill(out.extreme + (begin - c0), out.extreme + (end - c0), extreme);
   });
 }
 
