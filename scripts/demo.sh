@@ -6,7 +6,11 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh
 scripts/build.sh release evenkeel
 echo
-build/release/bin/evenkeel compare --net mlp --data glyphs --out runs/demo "$@"
+shown=$(mktemp)
+trap 'rm -f "$shown"' EXIT
+build/release/bin/evenkeel compare --net mlp --data glyphs --out runs/demo "$@" | tee "$shown"
 echo
-echo "Look at a run: build/release/bin/evenkeel inspect runs/demo/batch-0.1"
+if best=$(grep -m 1 -Eo 'runs/demo/[^ ]+' "$shown"); then
+  echo "Look at a run: build/release/bin/evenkeel inspect $best"
+fi
 echo "Train another: build/release/bin/evenkeel train --help"
