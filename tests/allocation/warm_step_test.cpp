@@ -1,6 +1,5 @@
 // A warm training step finds all of its memory where the step before left it.
 #include <algorithm>
-#include <limits>
 
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -20,7 +19,7 @@ namespace {
 using testing::live_blocks;
 
 constexpr int kWarmSteps = 4;
-constexpr int kWindows = 5;
+constexpr int kWindows = 30;
 constexpr int kWindowSteps = 10;
 
 struct Case {
@@ -60,21 +59,23 @@ TEST_P(WarmStep, AsksTheSystemForNothing) {
 
   for (int i = 0; i < kWarmSteps; ++i) stepper.step(batch, 0.01);
   const MemoryStats before = memory_stats();
-  std::size_t least_growth = std::numeric_limits<std::size_t>::max();
-  std::int64_t least_blocks = std::numeric_limits<std::int64_t>::max();
-  for (int window = 0; window < kWindows; ++window) {
+  // Which thread frees what another one took is chance, and the C library needs a while to have room
+  // for every course of things.
+  std::size_t growth = 1;
+  std::int64_t blocks = 1;
+  for (int window = 0; window < kWindows && (growth > 0 || blocks > 0); ++window) {
     const std::size_t held = held_by_malloc();
-    const std::int64_t blocks = live_blocks();
+    const std::int64_t live = live_blocks();
     for (int i = 0; i < kWindowSteps; ++i) stepper.step(batch, 0.01);
-    least_growth = std::min(least_growth, std::max(held_by_malloc(), held) - held);
-    least_blocks = std::min(least_blocks, live_blocks() - blocks);
+    growth = std::max(held_by_malloc(), held) - held;
+    blocks = live_blocks() - live;
   }
   const MemoryStats after = memory_stats();
   EXPECT_EQ(after.system_requests, before.system_requests);
   EXPECT_EQ(after.reserved, before.reserved);
   EXPECT_EQ(after.current, before.current);
-  EXPECT_EQ(least_growth, 0U);
-  EXPECT_LE(least_blocks, 0);
+  EXPECT_EQ(growth, 0U);
+  EXPECT_LE(blocks, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Networks, WarmStep,
