@@ -59,8 +59,8 @@ TEST_P(WarmStep, AsksTheSystemForNothing) {
 
   for (int i = 0; i < kWarmSteps; ++i) stepper.step(batch, 0.01);
   const MemoryStats before = memory_stats();
-  // Which thread frees what another one took is chance, and the C library needs a while to have room
-  // for every course of things.
+  // Which thread frees what another one took is chance, and the C library needs a while to have
+  // room for every course of things.
   std::size_t growth = 1;
   std::int64_t blocks = 1;
   for (int window = 0; window < kWindows && (growth > 0 || blocks > 0); ++window) {
