@@ -93,7 +93,7 @@ Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
     fail<ShapeError>("[tensor] slice [{}, {}) does not lie in {}", begin, end, shape_.str());
   }
   Tensor result = *this;
-  result.forget_recomputation();
+  result.recomputation_.reset();
   const std::int64_t row = dim(0) == 0 ? 0 : numel() / dim(0);
   if (data_ != nullptr) result.data_ = data_ + static_cast<std::size_t>(begin * row) * size_of(dtype_);
   result.shape_ = shape_.with(0, end - begin);
@@ -113,7 +113,7 @@ Tensor Tensor::reshape(const Shape& shape) const {
         shape_.str(), shape.str());
   }
   Tensor result = *this;
-  result.forget_recomputation();
+  result.recomputation_.reset();
   result.shape_ = shape;
   result.layout_ = last ? Layout::channels_last : Layout::channels_first;
   return result;
@@ -137,7 +137,7 @@ Tensor Tensor::to(Layout layout) const {
   if (layout == layout_ || !defined_) return *this;
   if (layouts_coincide(shape_)) {
     Tensor result = *this;
-    result.forget_recomputation();
+    result.recomputation_.reset();
     result.layout_ = layout;
     return result;
   }
@@ -150,7 +150,7 @@ void Tensor::copy_from(const Tensor& source) {
   if (source.shape_ != shape_) {
     fail<ShapeError>("[tensor] cannot copy {} into {}", source.shape_.str(), shape_.str());
   }
-  forget_recomputation();
+  mark_written();
   const bool transpose = source.layout_ != layout_ && !layouts_coincide(shape_);
   if (!transpose && source.dtype_ == dtype_) {
     assign(source.data_, static_cast<std::size_t>(numel()));
@@ -191,7 +191,7 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 void Tensor::fill(double value) {
-  forget_recomputation();
+  mark_written();
   visit(dtype_, [&](auto zero) {
     using T = decltype(zero);
     auto* out = reinterpret_cast<T*>(data_);

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include <evenkeel/nn/fold.h>
 #include <evenkeel/nn/fusion.h>
@@ -77,10 +79,20 @@ std::string reason_against(BatchNorm& norm, Module* before) {
   if (!norm.settings().track_running_stats) {
     return "it has no running statistics: eval mode normalizes with the batch's own";
   }
-  if (dynamic_cast<Convolution*>(before) != nullptr || dynamic_cast<Linear*>(before) != nullptr) {
-    return {};
+  if (norm.masked()) return "it goes by a mask of valid steps";
+  auto* const conv = dynamic_cast<Convolution*>(before);
+  auto* const linear = dynamic_cast<Linear*>(before);
+  if (conv == nullptr && linear == nullptr) {
+    return "it follows " + before->label() + ", which has no weight to take it";
   }
-  return "it follows " + before->label() + ", which has no weight to take it";
+  const std::int64_t outputs = conv != nullptr ? conv->out_channels() : linear->out_features();
+  if (outputs != norm.channels()) {
+    return fmt::format("it has {} channels and {} before it gives {}", norm.channels(),
+                       before->label(), outputs);
+  }
+  const bool flat = linear != nullptr || before->type() == "Conv1d";
+  if (norm.type().ends_with(flat ? "1d" : "2d")) return {};
+  return fmt::format("it does not take what {} before it gives", before->label());
 }
 
 class Folding {
@@ -96,11 +108,15 @@ class Folding {
         report_.kept.push_back({norm->path(), reason});
         continue;
       }
-      report_.folded.push_back(norm->path());
+      const std::string path = norm->path();
       const AffineMap map = map_of(*norm);
+      // The batch norm first: where it cannot go nothing has changed.
+      layers.replace(i, std::make_unique<Identity>());
+      report_.folded.push_back(path);
       if (auto* conv = dynamic_cast<Convolution*>(&layers[i - 1])) {
         auto [w, b] = absorb(conv->effective_weight(), bias_of(*conv), map);
-        layers.replace(i - 1, frozen(w, b, conv->geometry()));
+        const bool sequences = conv->type() == "Conv1d";
+        layers.replace(i - 1, frozen(w, b, conv->geometry(), {true, sequences}));
       } else {
         auto& linear = dynamic_cast<Linear&>(layers[i - 1]);
         auto [w, b] = absorb(linear.weight().value, bias_of(linear), map);
@@ -109,7 +125,6 @@ class Folding {
         folded->load_state_dict({{"weight", w}, {"bias", b}});
         layers.replace(i - 1, std::move(folded));
       }
-      layers.replace(i, std::make_unique<Identity>());
     }
   }
 
@@ -117,8 +132,8 @@ class Folding {
   static void freeze_rest(Sequential& layers) {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (auto* conv = dynamic_cast<Convolution*>(&layers[i])) {
-        layers.replace(
-            i, frozen(conv->effective_weight().clone(), bias_of(*conv).clone(), conv->geometry()));
+        layers.replace(i, frozen(conv->effective_weight().clone(), bias_of(*conv).clone(),
+                                 conv->geometry(), {false, false}));
       }
     }
   }
@@ -148,13 +163,25 @@ class Folding {
     return layer.has_bias() ? layer.bias().value : Tensor();
   }
   static std::unique_ptr<Module> frozen(Tensor weight, Tensor bias,
-                                        const ops::ConvOptions& geometry) {
+                                        const ops::ConvOptions& geometry, FoldedConv::Norm norm) {
     return std::make_unique<FoldedConv>(
-        std::make_shared<const ops::FrozenConv>(std::move(weight), std::move(bias), geometry));
+        std::make_shared<const ops::FrozenConv>(std::move(weight), std::move(bias), geometry),
+        norm);
   }
 
   FoldReport& report_;
 };
+
+/// Batch norms that stand in no sequence.
+void list_the_rest(Module& network, FoldReport& report) {
+  network.visit([&](const std::string& /*path*/, Module& module) {
+    if (dynamic_cast<BatchNorm*>(&module) == nullptr) return;
+    if (std::ranges::find(report.kept, module.path(), &FoldReport::Kept::norm) ==
+        report.kept.end()) {
+      report.kept.push_back({module.path(), "it stands in no sequence behind another layer"});
+    }
+  });
+}
 
 }  // namespace
 
@@ -174,6 +201,7 @@ FoldReport fold(Module& network) {
   network.visit([&](const std::string&, Module& module) {
     if (auto* residual = dynamic_cast<Residual*>(&module)) report.sums += residual->join() ? 1 : 0;
   });
+  list_the_rest(network, report);
   network.eval();
   return report;
 }

@@ -35,6 +35,17 @@ int fuse_sequence(Sequential& sequence) {
   return count;
 }
 
+/// Activations that batch norms do are done by themselves again.
+void unfuse_sequence(Sequential& sequence) {
+  for (std::size_t i = 0; i + 1 < sequence.size(); ++i) {
+    auto* norm = dynamic_cast<BatchNorm*>(&sequence[i]);
+    auto* activation = dynamic_cast<Activation*>(&sequence[i + 1]);
+    if (norm == nullptr || activation == nullptr || !activation->absorbed()) continue;
+    norm->fuse_activation(norm::Activation::none, 0);
+    activation->set_absorbed(false);
+  }
+}
+
 }  // namespace
 
 int fuse(Module& network) {
@@ -52,9 +63,7 @@ int fuse(Module& network) {
 void unfuse(Module& network) {
   network.clear_saved();
   network.visit([](const std::string& /*path*/, Module& module) {
-    if (auto* norm = dynamic_cast<BatchNorm*>(&module))
-      norm->fuse_activation(norm::Activation::none, 0);
-    if (auto* activation = dynamic_cast<Activation*>(&module)) activation->set_absorbed(false);
+    if (auto* sequence = dynamic_cast<Sequential*>(&module)) unfuse_sequence(*sequence);
     if (auto* residual = dynamic_cast<Residual*>(&module)) residual->separate();
   });
 }

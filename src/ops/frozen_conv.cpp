@@ -79,19 +79,16 @@ void FrozenConv::forward(const Tensor& x, const Tensor& addend, Tensor& y) const
   if (prepared_ != nullptr) {
     const onednn::ConvPost post = post_of(activation_, addend, y);
     const float* const bias = bias_.defined() ? bias_.data<float>() : nullptr;
-    if (post.nothing() || onednn::conv_can(g, bias != nullptr, post)) {
-      const bool apart = post.add == onednn::ConvPost::Add::apart;
-      onednn::conv_frozen(g, x.data<float>(), prepared_->weight, bias, post,
-                          apart ? addend.data<float>() : nullptr, y.data<float>());
+    const bool apart = post.add == onednn::ConvPost::Add::apart;
+    if (onednn::conv_frozen(g, x.data<float>(), prepared_->weight, bias, post,
+                            apart ? addend.data<float>() : nullptr, y.data<float>())) {
       return;
     }
   }
   Tensor result = addend.defined() ? Tensor::like(y) : y;
-  if (prepared_ != nullptr) {
-    onednn::conv_frozen(g, x.data<float>(), prepared_->weight,
-                        bias_.defined() ? bias_.data<float>() : nullptr, {}, nullptr,
-                        result.data<float>());
-  } else {
+  const float* const bias = bias_.defined() && prepared_ ? bias_.data<float>() : nullptr;
+  if (prepared_ == nullptr || !onednn::conv_frozen(g, x.data<float>(), prepared_->weight, bias, {},
+                                                   nullptr, result.data<float>())) {
     conv_forward(x, weight_, bias_, options_, result);
   }
   if (addend.defined()) add(result, addend, y);

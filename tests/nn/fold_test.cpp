@@ -116,6 +116,45 @@ TEST(Fold, WhatCannotGoStaysAndSaysWhy) {
   EXPECT_NE(report.kept[2].reason.find("running statistics"), std::string::npos);
 }
 
+TEST(Fold, TwiceIsAsOnce) {
+  Sequential net{Conv2d(3, 8, 3), BatchNorm2d(8), LeakyReLU(0.5),
+                 Residual(Sequential{Conv2d(8, 8, 1), BatchNorm2d(8)}, ops::ActivationKind::relu)};
+  disturb(net);
+  fold(net);
+  const Tensor x = random_tensor({2, 3, 5, 5}, 1);
+  const Tensor once = net.forward(x);
+  const FoldReport again = fold(net);
+  EXPECT_TRUE(again.folded.empty() && again.kept.empty());
+  EXPECT_EQ(max_difference(net.forward(x), once), 0);
+  unfuse(net);
+  EXPECT_EQ(max_difference(net.forward(x), once), 0);
+}
+
+TEST(Fold, PaddingStaysZero) {
+  Sequential net{Conv1d(3, 8, 3, {.padding = 1}), BatchNorm1d(8), ReLU(),
+                 Conv1d(8, 4, 3, {.padding = 1}), BatchNorm1d(4)};
+  disturb(net);
+  net.eval();
+  const Tensor x = random_tensor({2, 3, 8}, 1);
+  net.set_lengths(Lengths({8, 5}));
+  const Tensor wanted = net.forward(x);
+  const std::unique_ptr<Module> folded = net.clone();
+  EXPECT_EQ(fold(*folded).folded.size(), 2U);
+  folded->set_lengths(Lengths({8, 5}));
+  EXPECT_LE(max_difference(folded->forward(x), wanted), 1e-5);
+  dynamic_cast<BatchNorm1d&>(net[1]).set_mask(Tensor::from<std::uint8_t>({1, 0}, {1, 2}));
+  EXPECT_EQ(fold(net).kept.size(), 1U) << "a mask";
+}
+
+TEST(Fold, WhatDoesNotFitIsLeftAlone) {
+  Sequential channels{Conv2d(3, 64, 3), BatchNorm2d(8)};
+  EXPECT_NE(fold(channels).kept.at(0).reason.find("8 channels"), std::string::npos);
+  Sequential rank{Linear(6, 5), BatchNorm2d(5)};
+  EXPECT_EQ(fold(rank).kept.size(), 1U);
+  Residual alone{BatchNorm2d(3)};
+  EXPECT_EQ(fold(alone).kept.size(), 1U);
+}
+
 TEST(Fold, AFoldedNetworkRefusesToTrain) {
   Sequential net{Conv2d(3, 4, 1), BatchNorm2d(4), ReLU()};
   fold(net);

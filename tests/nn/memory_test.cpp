@@ -86,6 +86,18 @@ TEST(Recomputation, is_forgotten_where_the_elements_may_be_written) {
   }
 }
 
+TEST(Recomputation, is_forgotten_by_all_handles_where_one_of_them_or_a_view_may_write) {
+  int count = 0;
+  const Tensor by_slice = recomputed(count), by_shape = recomputed(count),
+               by_copy = recomputed(count);
+  by_slice.slice(0, 1).fill(0);
+  by_shape.reshape({2, 2}).fill(0);
+  Tensor(by_copy).fill(0);
+  for (const Tensor* tensor : {&by_slice, &by_shape, &by_copy}) {
+    EXPECT_EQ(tensor->recomputation(), nullptr);
+  }
+}
+
 struct Form {
   DType dtype = DType::f32;
   Layout layout = Layout::channels_first;

@@ -1,25 +1,26 @@
 // A dense tensor with shared ownership of its memory.
 #pragma once
 
-#include <evenkeel/core/dtype.h>
-#include <evenkeel/core/error.h>
-#include <evenkeel/core/layout.h>
-#include <evenkeel/core/memory.h>
-#include <evenkeel/core/shape.h>
-
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <span>
 #include <utility>
 
+#include <evenkeel/core/dtype.h>
+#include <evenkeel/core/error.h>
+#include <evenkeel/core/layout.h>
+#include <evenkeel/core/memory.h>
+#include <evenkeel/core/shape.h>
+
 namespace evenkeel {
 
 class Recomputation;
 
 /// A handle: copies share memory, clone() does not. Elements are contiguous in the order of the
-/// layout. The shape is always logical, [N, C, spatial...], whatever the layout; below rank 3 the two
-/// layouts are the same memory. Memory begins on a 64-byte boundary (slices on an element's).
+/// layout. The shape is always logical, [N, C, spatial...], whatever the layout; below rank 3 the
+/// two layouts are the same memory. Memory begins on a 64-byte boundary (slices on an element's).
 class Tensor {
  public:
   Tensor() = default;
@@ -35,7 +36,8 @@ class Tensor {
   static Tensor like(const Tensor& other) {
     return empty(other.shape_, other.dtype_, other.layout_);
   }
-  /// A copy of `values`, which lie in the order of `layout`. Throws ShapeError if the count differs.
+  /// A copy of `values`, which lie in the order of `layout`. Throws ShapeError if the count
+  /// differs.
   template <class T>
   static Tensor from(std::span<const T> values, const Shape& shape,
                      Layout layout = Layout::channels_first) {
@@ -60,7 +62,7 @@ class Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
 
   void* raw() {
-    forget_recomputation();
+    mark_written();
     return data_;
   }
   const void* raw() const { return data_; }
@@ -68,7 +70,7 @@ class Tensor {
   template <class T>
   T* data() {
     check_dtype(dtype_of_v<T>);
-    forget_recomputation();
+    mark_written();
     return reinterpret_cast<T*>(data_);
   }
   template <class T>
@@ -103,15 +105,19 @@ class Tensor {
   void copy_from(const Tensor& source);
   void fill(double value);
 
-  /// Whether no other handle or view has this memory: whoever was given the handle may write over it.
+  /// Whether no other handle or view has this memory: whoever was given the handle may write over
+  /// it.
   bool unique() const { return owner_.use_count() == 1; }
 
   /// How the elements can be had a second time, for whoever would otherwise keep them; null where
-  /// nobody said. Copies of the handle know it too; views, conversions and handles through which the
-  /// elements may have been written do not.
-  const std::shared_ptr<const Recomputation>& recomputation() const { return recomputation_; }
+  /// nobody said, and once the elements may have been written since, through this handle, a copy or
+  /// a view. Copies of the handle know it too, views and conversions do not.
+  std::shared_ptr<const Recomputation> recomputation() const {
+    return written_ != nullptr && written_->load() ? nullptr : recomputation_;
+  }
   void set_recomputation(std::shared_ptr<const Recomputation> how) {
     recomputation_ = std::move(how);
+    written_ = recomputation_ == nullptr ? nullptr : std::make_shared<std::atomic<bool>>(false);
   }
 
  private:
@@ -122,9 +128,9 @@ class Tensor {
     }
   }
   void assign(const void* source, std::size_t count);
-  /// Looks first: several threads may ask one handle for its elements.
-  void forget_recomputation() {
-    if (recomputation_ != nullptr) recomputation_.reset();
+  /// Several threads may ask one handle for its elements.
+  void mark_written() {
+    if (written_ != nullptr) written_->store(true);
   }
 
   std::shared_ptr<std::byte> owner_;
@@ -133,7 +139,8 @@ class Tensor {
   DType dtype_ = DType::f32;
   Layout layout_ = Layout::channels_first;
   bool defined_ = false;
-  std::shared_ptr<const Recomputation> recomputation_;
+  std::shared_ptr<const Recomputation> recomputation_;  // of handles of the whole, not of views
+  std::shared_ptr<std::atomic<bool>> written_;  // since there is a recomputation; of views as well
 };
 
 /// Computes a tensor again that was given up, with the same bits.
@@ -144,8 +151,8 @@ class Recomputation : public std::enable_shared_from_this<Recomputation> {
   Recomputation(const Recomputation&) = delete;
   Recomputation& operator=(const Recomputation&) = delete;
 
-  /// Where more than one owner waits for it, the result stays for the others: each tensor is computed
-  /// again once.
+  /// Where more than one owner waits for it, the result stays for the others: each tensor is
+  /// computed again once.
   Tensor tensor() const;
 
  private:

@@ -27,7 +27,8 @@ struct FoldReport {
 /// convolutions take the ReLU or leaky ReLU and the sum of a residual connection after them into
 /// their own pass, and their weights into the format of the processor. An Identity stays where a
 /// batch norm was, so that all names stay. What cannot go without changing the function stays, with
-/// its reason. Results equal those of eval mode up to rounding. The network is in eval mode
+/// its reason. Results equal those of eval mode up to rounding, but a ReLU that a convolution does
+/// gives 0 for NaN, as oneDNN's. The network is in eval mode
 /// afterwards and can no longer be trained; fold a clone() to keep one that can. What fuse() did is
 /// taken back first.
 FoldReport fold(Module& network);

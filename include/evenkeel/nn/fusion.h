@@ -11,7 +11,7 @@ namespace evenkeel::nn {
 /// What was saved for backward is forgotten. A fused network trains, evaluates, copies, saves and loads
 /// as before.
 int fuse(Module& network);
-/// Takes fuse() back, so that layers can be replaced.
+/// Takes fuse() back, so that layers can be replaced. Does nothing to what fold() has folded.
 void unfuse(Module& network);
 
 }  // namespace evenkeel::nn

@@ -1,12 +1,17 @@
+#include <cstring>
 #include <utility>
+#include <vector>
 
 #include "nn/layers/checks.h"
+#include "nn/layers/sequence_rows.h"
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/folded_conv.h>
+#include <evenkeel/ops/elementwise.h>
 
 namespace evenkeel::nn {
 
-FoldedConv::FoldedConv(std::shared_ptr<const ops::FrozenConv> conv) : conv_(std::move(conv)) {
+FoldedConv::FoldedConv(std::shared_ptr<const ops::FrozenConv> conv, Norm norm)
+    : conv_(std::move(conv)), norm_(norm) {
   if (!conv_) fail<UsageError>("[FoldedConv] expected a convolution, got a null pointer");
 }
 
@@ -21,7 +26,7 @@ Options FoldedConv::options() const {
 }
 
 std::string FoldedConv::fusion_note() const {
-  std::string note = "batch norm folded in";
+  std::string note = norm_.folded ? "batch norm folded in" : "fixed weight";
   if (joined_) note += ", + shortcut";
   if (const auto& activation = conv_->activation()) {
     note += ", ";
@@ -38,7 +43,7 @@ Tensor FoldedConv::forward(const Tensor& x) {
   const Tensor addend = std::exchange(addend_, {});
   if (training_) {
     fail<StateError>(
-        "[{}] its batch norm is folded in; call eval(), or train the network as it was "
+        "[{}] its weight is fixed by fold(); call eval(), or train the network as it was "
         "before fold()",
         label());
   }
@@ -49,13 +54,36 @@ Tensor FoldedConv::forward(const Tensor& x) {
   const Shape shape = output_shape(x.shape());
   constexpr Layout kLayout = Layout::channels_last;
   Tensor y = Tensor::empty(shape, x.dtype(), kLayout);
-  conv_->forward(x.to(kLayout), addend.defined() ? addend.to(kLayout) : addend, y);
+  const Tensor added = addend.defined() ? addend.to(kLayout) : addend;
+  if (norm_.sequences && lengths().given() && shape.rank() == 3) {
+    forward_padded(x.to(kLayout), added, y);
+  } else {
+    conv_->forward(x.to(kLayout), added, y);
+  }
   return y;
+}
+
+/// The same, but zero in place of the convolution's results beyond the lengths.
+void FoldedConv::forward_padded(const Tensor& x, const Tensor& addend, Tensor& y) const {
+  const std::vector<std::int64_t> valid = valid_steps(*this, y.shape());
+  ops::conv_forward(x, conv_->weight(), conv_->bias(), conv_->options(), y);
+  const std::int64_t steps = y.dim(2);
+  for (std::int64_t n = 0; n < y.dim(0); ++n) {
+    const std::int64_t from = valid[static_cast<std::size_t>(n)];
+    Tensor sample = y.slice(n, n + 1);
+    const std::size_t step = sample.bytes() / static_cast<std::size_t>(steps);
+    std::memset(static_cast<std::byte*>(sample.raw()) + static_cast<std::size_t>(from) * step, 0,
+                static_cast<std::size_t>(steps - from) * step);
+  }
+  if (addend.defined()) ops::accumulate(addend, y);
+  if (const auto& activation = conv_->activation()) {
+    ops::activation_forward(activation->kind, y, y, activation->slope);
+  }
 }
 
 Tensor FoldedConv::backward(const Tensor& /*dy*/) {
   fail<StateError>(
-      "[{}] its batch norm is folded in and its weight fixed; take gradients before "
+      "[{}] its weight is fixed by fold(); take gradients before "
       "fold()",
       label());
 }

@@ -80,7 +80,7 @@ bool Residual::join() {
 }
 
 void Residual::separate() {
-  if (!joined_) return;
+  if (!joined_ || dynamic_cast<FoldedConv*>(last_layer(body())) != nullptr) return;
   clear_saved();
   joined_ = false;
   if (BatchNorm* norm = last_batch_norm(body())) {

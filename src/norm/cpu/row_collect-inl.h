@@ -130,7 +130,15 @@ inline void collect_slabs(const ConstRowView& x, const RowCut& cut, Centre centr
     add_slab<T>(x, cut, cut.sample_of(unit), c, std::min(end, c + RowCut::kSlab), positions,
                 groups.begin, sums);
   }
-  if (centre == Centre::zero) std::transform(sums, sums + groups.size(), sums, about_zero);
+  if (centre == Centre::mean) return;
+  std::transform(sums, sums + groups.size(), sums, about_zero);
+  for (std::int64_t g = 0; g < groups.size(); ++g) {
+    if (std::isfinite(sums[g].second)) continue;  // about an infinite mean there is no difference
+    const std::int64_t channel = (groups.begin + g) * cut.channels;
+    const T* data =
+        static_cast<const T*>(x.data) + cut.offset(cut.sample_of(unit), channel, positions.begin);
+    sums[g].second = exact_squares(data, {positions.size(), cut.sample_channels(), cut.channels});
+  }
 }
 
 template <class T>

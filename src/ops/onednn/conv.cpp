@@ -271,17 +271,12 @@ class KeptWeightUse {
   }
 };
 
-bool conv_can(const ConvGeometry& g, bool with_bias, const ConvPost& post) {
-  return translate_errors("conv_frozen", [&] {
-    const Plans plans = plan_slices(ConvDirection::forward, g, with_bias, post);
-    return !plans.small->post.nothing() && !plans.large->post.nothing();
-  });
-}
-
-void conv_frozen(const ConvGeometry& g, const float* x, const KeptWeight& weight, const float* bias,
+bool conv_frozen(const ConvGeometry& g, const float* x, const KeptWeight& weight, const float* bias,
                  const ConvPost& post, const float* addend, float* y) {
-  translate_errors("conv_frozen", [&] {
+  return translate_errors("conv_frozen", [&] {
     const Plans plans = plan_slices(ConvDirection::forward, g, bias != nullptr, post);
+    const bool able = !plans.small->post.nothing() && !plans.large->post.nothing();
+    if (!post.nothing() && !able) return false;
     const float* const small = KeptWeightUse::in_format_of(weight, *plans.small);
     const float* const large = KeptWeightUse::in_format_of(weight, *plans.large);
     for_each_slice(g, plans, [&](std::int64_t slice, std::byte* mine) {
@@ -291,6 +286,7 @@ void conv_frozen(const ConvGeometry& g, const float* x, const KeptWeight& weight
           y + begin * g.out_size(), mine,
           addend != nullptr ? addend + begin * g.out_size() : nullptr);
     });
+    return true;
   });
 }
 

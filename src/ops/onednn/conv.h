@@ -32,10 +32,9 @@ class KeptWeight {
   std::unique_ptr<Formats> formats_;
 };
 
-/// Whether conv_frozen can do this to its results.
-bool conv_can(const ConvGeometry& g, bool with_bias, const ConvPost& post);
-/// Overwrites y. Wants conv_can(); `addend` is what post.add wants apart from y, else null.
-void conv_frozen(const ConvGeometry& g, const float* x, const KeptWeight& weight, const float* bias,
+/// Overwrites y; `addend` is what post.add wants apart from y, else null. Returns false, having done
+/// nothing, where what post asks for would be slow.
+[[nodiscard]] bool conv_frozen(const ConvGeometry& g, const float* x, const KeptWeight& weight, const float* bias,
                  const ConvPost& post, const float* addend, float* y);
 
 }  // namespace evenkeel::ops::onednn

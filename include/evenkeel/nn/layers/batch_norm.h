@@ -90,6 +90,8 @@ class BatchNorm : public Module, public TakesAddend {
   void expect_freezable(Freeze what) const;
 
   std::int64_t channels() const { return channels_; }
+  /// Whether a mask says which steps are valid.
+  bool masked() const { return mask_.defined(); }
   const BatchNormOptions& settings() const { return settings_; }
   /// The limits of a renormalized layer, else empty.
   const std::optional<RenormOptions>& renorm() const { return renorm_; }

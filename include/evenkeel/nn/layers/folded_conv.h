@@ -17,8 +17,15 @@ namespace evenkeel::nn {
 /// is. Copies share it. A forward in training mode, and backward, are StateErrors.
 class FoldedConv : public Cloneable<FoldedConv>, public TakesAddend {
  public:
+  /// Of the batch norm that it has taken in.
+  struct Norm {
+    bool folded = true;  ///< there was one
+    bool sequences =
+        false;  ///< its steps beyond the lengths (set_lengths) are zero, as BatchNorm1d's
+  };
+
   /// Shares the memory of weight and bias, which must not change any more.
-  explicit FoldedConv(std::shared_ptr<const ops::FrozenConv> conv);
+  explicit FoldedConv(std::shared_ptr<const ops::FrozenConv> conv, Norm norm);
 
   std::string_view type() const override { return "FoldedConv"; }
   Options options() const override;
@@ -37,7 +44,10 @@ class FoldedConv : public Cloneable<FoldedConv>, public TakesAddend {
  private:
   void clear_own_rest() override { addend_ = {}; }
 
+  void forward_padded(const Tensor& x, const Tensor& addend, Tensor& y) const;
+
   std::shared_ptr<const ops::FrozenConv> conv_;
+  Norm norm_;
   bool joined_ = false;
   Tensor addend_;
 };

@@ -41,7 +41,8 @@ class Residual : public Cloneable<Residual, Container> {
   /// activation is none or relu).
   /// Forgets what was saved for backward.
   bool join();
-  /// Takes join() back: the sum and the activation are its own again.
+  /// Takes join() back: the sum and the activation are its own again. What a folded convolution does
+  /// stays with it.
   void separate();
   std::string fusion_note() const override;
 
