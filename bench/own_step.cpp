@@ -37,7 +37,7 @@ std::unique_ptr<nn::Module> network_of(const StepCase& step) {
 OwnStep::OwnStep(const StepCase& step, const StepData& data, OwnStepOptions options)
     : options_(options),
       network_(network_of(step)),
-      x_(data.x.to(options.layout)),
+      x_(data.x.to(options.layout).to(options.dtype)),
       labels_(data.labels) {
   network_->set_needs_input_gradient(false);
   nn::fuse(*network_);

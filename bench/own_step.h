@@ -29,6 +29,7 @@ std::unique_ptr<nn::Module> network_of(const StepCase& step);
 
 struct OwnStepOptions {
   Layout layout = Layout::channels_first;
+  DType dtype = DType::f32;  ///< of the activations
   bool deterministic = false;
   nn::Memory memory = nn::Memory::normal;
 };

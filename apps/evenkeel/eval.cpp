@@ -23,6 +23,7 @@ struct EvalArguments {
   std::string data;  ///< "": the run's own
   std::string part = "test";
   std::string mode = "eval";
+  std::string dtype;  ///< "": as it was trained
   std::int64_t batch_size = 256;
   int threads = 0;
   bool fold = false;
@@ -117,6 +118,9 @@ int run_eval(const EvalArguments& arguments) {
   train::EvalOptions options;
   options.batch_size = arguments.batch_size;
   options.layout = run.layout();
+  options.dtype = arguments.dtype.empty()     ? run.dtype()
+                  : arguments.dtype == "bf16" ? DType::bf16
+                                              : DType::f32;
   options.mode = arguments.mode == "train" ? train::EvalMode::train : train::EvalMode::eval;
   if (::isatty(STDERR_FILENO) != 0) options.progress = show_progress;
   std::optional<nn::FoldReport> folded;
@@ -133,6 +137,7 @@ int run_eval(const EvalArguments& arguments) {
               {"data", spec},
               {"part", arguments.part},
               {"mode", arguments.mode},
+              {"dtype", name_of(options.dtype)},
               {"batch_size", arguments.batch_size}};
     if (folded) json["fold"] = fold_json(*folded);
     print_json(json);
@@ -146,6 +151,7 @@ int run_eval(const EvalArguments& arguments) {
   table.add({"statistics", arguments.mode == "train"
                                ? fmt::format("of each batch of {}", arguments.batch_size)
                                : "running"});
+  if (options.dtype != DType::f32) table.add({"activations", std::string(name_of(options.dtype))});
   if (folded) add_fold_rows(table, *folded);
   table.add({"accuracy", percent(result.accuracy)});
   table.add({"loss", fmt::format("{:.4f}", result.loss)});
@@ -168,6 +174,9 @@ Action define_eval(CLI::App& app) {
                  "eval: normalize with the running statistics; train: with those of each batch "
                  "(eval)")
       ->check(CLI::IsMember({"eval", "train"}))
+      ->option_text("NAME");
+  app.add_option("--dtype", arguments->dtype, "of the activations: f32 or bf16 (as it was trained)")
+      ->check(CLI::IsMember({"f32", "bf16"}))
       ->option_text("NAME");
   app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
       ->option_text("N");

@@ -29,6 +29,8 @@ Layout LoadedRun::layout() const {
                                                      : Layout::channels_first;
 }
 
+DType LoadedRun::dtype() const { return settings ? train::dtype_of(*settings) : DType::f32; }
+
 std::string LoadedRun::origin() const {
   return model.file.string() + (model.from_checkpoint ? " (a checkpoint)" : "");
 }

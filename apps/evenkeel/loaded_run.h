@@ -18,6 +18,8 @@ struct LoadedRun {
 
   data::Normalization normalization() const { return {model.recipe.mean, model.recipe.stddev}; }
   Layout layout() const;
+  /// Of the activations, as it was trained.
+  DType dtype() const;
   /// "PATH", or "PATH (a checkpoint)".
   std::string origin() const;
   /// The name of a class, or its number.

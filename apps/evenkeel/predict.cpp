@@ -58,6 +58,7 @@ std::vector<std::vector<Guess>> classify(LoadedRun& run, const FileSamples& file
   options.batch_size = 256;
   options.normalization = run.normalization();
   options.layout = run.layout();
+  options.dtype = run.dtype();
   options.prefetch = false;
   data::Loader loader(dataset, options);
   loader.start(0);
@@ -65,7 +66,7 @@ std::vector<std::vector<Guess>> classify(LoadedRun& run, const FileSamples& file
   const auto classes = static_cast<std::size_t>(dataset.classes);
   for (data::Batch batch; loader.next(batch);) {
     const nn::LengthsScope lengths(*run.model.network, nn::Lengths(batch.lengths));
-    const Tensor logits = run.model.network->forward(batch.x);
+    const Tensor logits = run.model.network->forward(batch.x).to(DType::f32);
     for (std::size_t i = 0; i < static_cast<std::size_t>(batch.size()); ++i) {
       result.push_back(best_guesses(logits.span<float>().subspan(i * classes, classes), top));
     }
@@ -127,7 +128,8 @@ Action define_predict(CLI::App& app) {
   app.add_option("RUN", arguments->run, "a run folder or a .safetensors file of one")
       ->required()
       ->option_text(" ");
-  app.add_option("FILE", arguments->files, "images (.png, .pgm, .ppm), rows (.csv, .npy), sequences (.txt)")
+  app.add_option("FILE", arguments->files,
+                 "images (.png, .pgm, .ppm), rows (.csv, .npy), sequences (.txt)")
       ->required()
       ->option_text(" ");
   app.add_option("--top", arguments->top, "so many classes for each input (1)")->option_text("N");

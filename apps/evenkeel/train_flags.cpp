@@ -20,14 +20,15 @@ struct Group {
 const std::vector<Group>& groups() {
   static const std::vector<Group> table = {
       {"Network and data", {"net", "data", "out", "epochs", "batch_size", "seed"}},
-      {"Normalization", {"norm", "placement", "eps", "momentum", "decay", "weight_standardization"}},
+      {"Normalization",
+       {"norm", "placement", "eps", "momentum", "decay", "weight_standardization"}},
       {"Optimization",
        {"optimizer", "lr", "schedule", "warmup", "weight_decay", "decay_norm", "sgd_momentum",
         "nesterov", "accumulate", "clip", "label_smoothing", "dropout", "augment"}},
       {"Validation", {"validation", "patience", "eval_every"}},
       {"Run",
        {"resume", "replace", "checkpoint_every", "checkpoint_steps", "threads", "deterministic",
-        "layout", "fusion", "memory"}},
+        "layout", "dtype", "fusion", "memory"}},
   };
   return table;
 }

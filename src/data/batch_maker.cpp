@@ -68,7 +68,11 @@ void check(const Normalization& normalization, std::int64_t channels) {
 }  // namespace
 
 BatchMaker::BatchMaker(const Dataset& dataset, const LoaderOptions& options)
-    : dataset_(dataset), augment_(options.augment), seed_(options.seed), layout_(options.layout) {
+    : dataset_(dataset),
+      augment_(options.augment),
+      seed_(options.seed),
+      layout_(options.layout),
+      dtype_(options.dtype) {
   check(dataset, options);
   check_lengths(dataset);
   dataset_.samples = dataset.samples.to(Layout::channels_first);
@@ -176,6 +180,7 @@ Batch BatchMaker::make_sequences(std::span<const std::int64_t> indices) const {
     write_sequence(index, steps, out);
     out += dims_.c * steps;
   }
+  batch.x = batch.x.to(dtype_);
   return batch;
 }
 
@@ -191,6 +196,7 @@ Batch BatchMaker::make(std::span<const std::int64_t> indices, std::int64_t epoch
     out += dims_.c * dims_.s;
     batch.labels.push_back(dataset_.labels[static_cast<std::size_t>(index)]);
   }
+  batch.x = batch.x.to(dtype_);
   return batch;
 }
 

@@ -37,6 +37,7 @@ class BatchMaker {
   Augmentation augment_;
   std::uint64_t seed_;
   Layout layout_;
+  DType dtype_;
   ChannelDims dims_;
   std::int64_t height_ = 0, width_ = 0;  ///< of a channel; what is no image is one row
   std::vector<float> mean_, stddev_;

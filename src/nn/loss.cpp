@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <evenkeel/core/stored.h>
 #include <evenkeel/nn/loss.h>
 #include <evenkeel/ops/loss.h>
 
@@ -24,6 +25,11 @@ double cross_entropy(double smoothing, const Tensor& logits, std::span<const std
     fail<UsageError>("[cross_entropy] expected 0 <= label_smoothing <= 1, got {}", smoothing);
   }
   return ops::softmax_cross_entropy(logits, labels, smoothing, gradient);
+}
+
+/// The target in the dtype in which y is compared with it; others than y's are not converted.
+Tensor wide_target(const Tensor& y, const Tensor& target) {
+  return target.dtype() == y.dtype() ? target.to(parameter_dtype(y.dtype())) : target;
 }
 
 template <class T>
@@ -52,29 +58,37 @@ std::int64_t count_rows(const Tensor& logits, std::span<const std::int32_t> labe
 
 LossResult CrossEntropy::operator()(const Tensor& logits,
                                     std::span<const std::int32_t> labels) const {
-  LossResult result{0, Tensor::like(logits)};
-  result.value = cross_entropy(label_smoothing, logits, labels, &result.gradient);
+  const Tensor wide = logits.to(parameter_dtype(logits.dtype()));
+  LossResult result{0, Tensor::like(wide)};
+  result.value = cross_entropy(label_smoothing, wide, labels, &result.gradient);
+  result.gradient = result.gradient.to(logits.dtype());
   return result;
 }
 
 double CrossEntropy::value(const Tensor& logits, std::span<const std::int32_t> labels) const {
-  return cross_entropy(label_smoothing, logits, labels, nullptr);
+  return cross_entropy(label_smoothing, logits.to(parameter_dtype(logits.dtype())), labels,
+                       nullptr);
 }
 
 LossResult MeanSquaredError::operator()(const Tensor& y, const Tensor& target) const {
-  LossResult result{0, Tensor::like(y)};
-  result.value = ops::mean_squared_error(y, target, &result.gradient);
+  const DType dtype = parameter_dtype(y.dtype());
+  const Tensor wide = y.to(dtype);
+  LossResult result{0, Tensor::like(wide)};
+  result.value = ops::mean_squared_error(wide, wide_target(y, target), &result.gradient);
+  result.gradient = result.gradient.to(y.dtype());
   return result;
 }
 
 double MeanSquaredError::value(const Tensor& y, const Tensor& target) const {
-  return ops::mean_squared_error(y, target, nullptr);
+  const DType dtype = parameter_dtype(y.dtype());
+  return ops::mean_squared_error(y.to(dtype), wide_target(y, target), nullptr);
 }
 
 std::int64_t count_correct(const Tensor& logits, std::span<const std::int32_t> labels) {
   check_labels("count_correct", logits, labels);
-  return logits.dtype() == DType::f64 ? count_rows<double>(logits, labels)
-                                      : count_rows<float>(logits, labels);
+  const Tensor wide = logits.to(parameter_dtype(logits.dtype()));
+  return wide.dtype() == DType::f64 ? count_rows<double>(wide, labels)
+                                    : count_rows<float>(wide, labels);
 }
 
 }  // namespace evenkeel::nn

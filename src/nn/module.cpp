@@ -101,7 +101,8 @@ void Module::zero_grad() {
 
 void Module::to(DType dtype) {
   if (dtype != DType::f32 && dtype != DType::f64) {
-    fail<UsageError>("[{}] parameters are f32 or f64, not {}", label(), name_of(dtype));
+    fail<UsageError>("[{}] parameters are f32 or f64, not {}{}", label(), name_of(dtype),
+                     dtype == DType::bf16 ? "; f32 ones go with bf16 inputs" : "");
   }
   const std::vector<NamedParameter> named = parameters();
   std::vector<std::pair<Tensor, Tensor>> converted;

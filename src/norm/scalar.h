@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "norm/implementation.h"
-#include "norm/stored.h"
+#include <evenkeel/core/stored.h>
 
 namespace evenkeel::norm {
 

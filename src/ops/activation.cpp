@@ -18,7 +18,7 @@ void map(const Tensor& x, Tensor& y, F&& f) {
   T* to = y.data<T>();
   parallel_ranges(x.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
 #pragma GCC ivdep  // in place or apart
-    for (std::int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
+    for (std::int64_t i = begin; i < end; ++i) to[i] = stored<T>(f(widened(from[i])));
   });
 }
 
@@ -29,7 +29,9 @@ void map2(const Tensor& a, const Tensor& b, Tensor& out, F&& f) {
   T* to = out.data<T>();
   parallel_ranges(a.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
 #pragma GCC ivdep  // in place or apart
-    for (std::int64_t i = begin; i < end; ++i) to[i] = f(from_a[i], from_b[i]);
+    for (std::int64_t i = begin; i < end; ++i) {
+      to[i] = stored<T>(f(widened(from_a[i]), widened(from_b[i])));
+    }
   });
 }
 
@@ -43,22 +45,23 @@ void check_slope(const char* op, ActivationKind kind, double slope) {
 
 void activation_forward(ActivationKind kind, const Tensor& x, Tensor& y, double slope) {
   const char* const op = "activation_forward";
-  detail::check_float(op, "x", x);
+  detail::check_stored(op, "x", x);
   detail::check_matches(op, "y", y, x);
   detail::check_in_place_or_apart(op, {"y", y}, {{"x", x}});
   check_slope(op, kind, slope);
-  detail::visit_float(x, [&](auto zero) {
+  detail::visit_stored(x, [&](auto zero) {
     using T = decltype(zero);
-    const T factor = static_cast<T>(slope);
+    using A = Arithmetic<T>;
+    const A factor = static_cast<A>(slope);
     switch (kind) {  // comparisons are turned so that NaN passes through
       case ActivationKind::relu:
-        return map<T>(x, y, [](T v) { return v <= T{0} ? T{0} : v; });
+        return map<T>(x, y, [](A v) { return v <= A{0} ? A{0} : v; });
       case ActivationKind::leaky_relu:
-        return map<T>(x, y, [factor](T v) { return v * (v < T{0} ? factor : T{1}); });
+        return map<T>(x, y, [factor](A v) { return v * (v < A{0} ? factor : A{1}); });
       case ActivationKind::sigmoid:
-        return map<T>(x, y, [](T v) { return detail::sigmoid(v); });
+        return map<T>(x, y, [](A v) { return detail::sigmoid(v); });
       case ActivationKind::tanh:
-        return map<T>(x, y, [](T v) { return detail::tanh(v); });
+        return map<T>(x, y, [](A v) { return detail::tanh(v); });
     }
   });
 }
@@ -66,23 +69,24 @@ void activation_forward(ActivationKind kind, const Tensor& x, Tensor& y, double 
 void activation_backward(ActivationKind kind, const Tensor& y, const Tensor& dy, Tensor& dx,
                          double slope) {
   const char* const op = "activation_backward";
-  detail::check_float(op, "y", y);
+  detail::check_stored(op, "y", y);
   detail::check_matches(op, "dy", dy, y);
   detail::check_matches(op, "dx", dx, y);
   detail::check_in_place_or_apart(op, {"dx", dx}, {{"y", y}, {"dy", dy}});
   check_slope(op, kind, slope);
-  detail::visit_float(y, [&](auto zero) {
+  detail::visit_stored(y, [&](auto zero) {
     using T = decltype(zero);
-    const T factor = static_cast<T>(slope);
+    using A = Arithmetic<T>;
+    const A factor = static_cast<A>(slope);
     switch (kind) {
       case ActivationKind::relu:
-        return map2<T>(y, dy, dx, [](T v, T d) { return v <= T{0} ? T{0} : d; });
+        return map2<T>(y, dy, dx, [](A v, A d) { return v <= A{0} ? A{0} : d; });
       case ActivationKind::leaky_relu:
-        return map2<T>(y, dy, dx, [factor](T v, T d) { return d * (v <= T{0} ? factor : T{1}); });
+        return map2<T>(y, dy, dx, [factor](A v, A d) { return d * (v <= A{0} ? factor : A{1}); });
       case ActivationKind::sigmoid:
-        return map2<T>(y, dy, dx, [](T v, T d) { return d * (v * (T{1} - v)); });
+        return map2<T>(y, dy, dx, [](A v, A d) { return d * (v * (A{1} - v)); });
       case ActivationKind::tanh:
-        return map2<T>(y, dy, dx, [](T v, T d) { return d * (T{1} - v * v); });
+        return map2<T>(y, dy, dx, [](A v, A d) { return d * (A{1} - v * v); });
     }
   });
 }

@@ -28,17 +28,41 @@ void check_float(std::string_view op, std::string_view name, const Tensor& tenso
   }
 }
 
+namespace {
+
 void check_is(std::string_view op, std::string_view name, const Tensor& tensor, const Shape& shape,
-              const Tensor& like) {
+              DType dtype) {
   check_defined(op, name, tensor);
-  if (tensor.dtype() != like.dtype()) {
+  if (tensor.dtype() != dtype) {
     fail<ShapeError>("[{}] expected {} of type {}, got {}; convert it with to()", op, name,
-                     name_of(like.dtype()), name_of(tensor.dtype()));
+                     name_of(dtype), name_of(tensor.dtype()));
   }
   if (!(tensor.shape() == shape)) {
     fail<ShapeError>("[{}] expected {} of shape {}, got {}", op, name, shape.str(),
                      tensor.shape().str());
   }
+}
+
+}  // namespace
+
+void check_stored(std::string_view op, std::string_view name, const Tensor& tensor) {
+  check_defined(op, name, tensor);
+  if (tensor.dtype() == DType::bf16) return;
+  if (tensor.dtype() != DType::f32 && tensor.dtype() != DType::f64) {
+    fail<ShapeError>(
+        "[{}] expected {} of type f32, f64 or bf16, got {}; convert it with to(DType::f32)", op,
+        name, name_of(tensor.dtype()));
+  }
+}
+
+void check_is(std::string_view op, std::string_view name, const Tensor& tensor, const Shape& shape,
+              const Tensor& like) {
+  check_is(op, name, tensor, shape, like.dtype());
+}
+
+void check_parameter(std::string_view op, std::string_view name, const Tensor& tensor,
+                     const Shape& shape, const Tensor& like) {
+  check_is(op, name, tensor, shape, parameter_dtype(like.dtype()));
 }
 
 void check_is_laid_out(std::string_view op, std::string_view name, const Tensor& tensor,

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string_view>
 
+#include <evenkeel/core/stored.h>
 #include <evenkeel/core/tensor.h>
 
 namespace evenkeel::ops::detail {
@@ -13,10 +14,15 @@ namespace evenkeel::ops::detail {
 void check_defined(std::string_view op, std::string_view name, const Tensor& tensor);
 /// Throws unless the tensor is defined and f32 or f64.
 void check_float(std::string_view op, std::string_view name, const Tensor& tensor);
+/// Throws unless the tensor is defined and f32, f64 or bf16: an operator's activations.
+void check_stored(std::string_view op, std::string_view name, const Tensor& tensor);
 /// Throws unless the tensor is defined, of `like`'s dtype, and `shape`.
 void check_is(std::string_view op, std::string_view name, const Tensor& tensor, const Shape& shape,
               const Tensor& like);
-/// The same, and of `like`'s layout (which has a meaning from rank 3 on).
+/// The same for a parameter beside activations `like`: f32 beside bf16.
+void check_parameter(std::string_view op, std::string_view name, const Tensor& tensor,
+                     const Shape& shape, const Tensor& like);
+/// check_is, and of `like`'s layout (which has a meaning from rank 3 on).
 void check_is_laid_out(std::string_view op, std::string_view name, const Tensor& tensor,
                        const Shape& shape, const Tensor& like);
 /// Shape, dtype and layout of `like`.
@@ -38,6 +44,12 @@ template <class F>
 decltype(auto) visit_float(const Tensor& tensor, F&& f) {
   if (tensor.dtype() == DType::f64) return f(double{});
   return f(float{});
+}
+
+/// Calls f(float{}), f(double{}) or f(bf16{}); the dtype has been checked.
+template <class F>
+decltype(auto) visit_stored(const Tensor& tensor, F&& f) {
+  return with_dtype(tensor.dtype(), std::forward<F>(f));
 }
 
 }  // namespace evenkeel::ops::detail

@@ -7,6 +7,7 @@
 
 #include <evenkeel/core/memory.h>
 #include <evenkeel/core/parallel.h>
+#include <evenkeel/core/stored.h>
 
 namespace evenkeel::ops::detail {
 
@@ -16,7 +17,7 @@ void add_rows(const T* rows, std::int64_t begin, std::int64_t end, std::int64_t 
               double* sums) {
   for (std::int64_t r = begin; r < end; ++r) {
     const T* row = rows + r * columns;
-    for (std::int64_t c = 0; c < columns; ++c) sums[c] += static_cast<double>(row[c]);
+    for (std::int64_t c = 0; c < columns; ++c) sums[c] += in_double(row[c]);
   }
 }
 
@@ -52,9 +53,9 @@ std::shared_ptr<std::byte> plane_sums(const T* maps, std::int64_t samples, std::
       const T* plane = maps + (n * channels + c) * positions;
       std::int64_t s = 0;
       for (; s + kLanes <= positions; s += kLanes) {
-        for (int k = 0; k < kLanes; ++k) lanes[k] += static_cast<double>(plane[s + k]);
+        for (int k = 0; k < kLanes; ++k) lanes[k] += in_double(plane[s + k]);
       }
-      for (; s < positions; ++s) lanes[0] += static_cast<double>(plane[s]);
+      for (; s < positions; ++s) lanes[0] += in_double(plane[s]);
     }
     sums[c] = 0.0;
     for (const double lane : lanes) sums[c] += lane;

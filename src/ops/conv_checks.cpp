@@ -1,6 +1,7 @@
 #include "ops/conv_checks.h"
 
 #include "ops/check.h"
+#include "ops/onednn/gemm.h"
 #include <evenkeel/core/error.h>
 
 namespace evenkeel::ops::detail {
@@ -81,9 +82,18 @@ ConvGeometry laid_out(ConvGeometry g, Layout layout) {
   return g;
 }
 
+ConvGeometry geometry_of(std::string_view op, const Tensor& x, const Shape& weight,
+                         const ConvOptions& options) {
+  ConvGeometry g = laid_out(geometry_of(op, x.shape(), weight, options), x.layout());
+  g.dtype = x.dtype();
+  return g;
+}
+
+bool widens(const ConvGeometry& g) { return g.dtype == DType::bf16 && !onednn::has_bf16(); }
+
 void check_weight(std::string_view op, std::string_view name, const Tensor& weight,
                   const Tensor& like) {
-  check_is(op, name, weight, weight.shape(), like);
+  check_parameter(op, name, weight, weight.shape(), like);
   if (weight.layout() != Layout::channels_first) {
     fail<ShapeError>("[{}] expected {} in layout channels_first, got channels_last", op, name);
   }

@@ -19,7 +19,15 @@ Shape output_shape(const Shape& x, const ConvGeometry& g);
 /// are the same memory and the faster one is taken.
 ConvGeometry laid_out(ConvGeometry g, Layout layout);
 
-/// Weights are channels first whatever the layout of the feature maps.
+/// The geometry of a convolution whose input, or its gradient, is x: of its dtype, laid out as it
+/// is.
+ConvGeometry geometry_of(std::string_view op, const Tensor& x, const Shape& weight,
+                         const ConvOptions& options);
+
+/// Whether the feature maps are bf16 and oneDNN cannot compute in it here: then by way of f32.
+bool widens(const ConvGeometry& g);
+
+/// Weights are channels first whatever the layout of the feature maps, and f32 beside bf16.
 void check_weight(std::string_view op, std::string_view name, const Tensor& weight,
                   const Tensor& like);
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include <evenkeel/core/dtype.h>
 #include <evenkeel/core/layout.h>
 
 namespace evenkeel::ops {
@@ -20,6 +21,7 @@ struct ConvGeometry {
   std::array<std::int64_t, 2> padding{0, 0};
   std::array<std::int64_t, 2> dilation{1, 1};
   Layout layout = Layout::channels_first;
+  DType dtype = DType::f32;  ///< of the feature maps
 
   std::int64_t in_size() const { return in_channels * in[0] * in[1]; }      ///< of one sample
   std::int64_t out_size() const { return out_channels * out[0] * out[1]; }  ///< of one sample

@@ -32,16 +32,19 @@ void check_mask(const char* op, const Tensor& mask, const Tensor& x) {
 template <class T>
 void apply_mask(const T* x, const std::uint8_t* mask, double p, T* y, std::int64_t begin,
                 std::int64_t end) {
-  const T scale = static_cast<T>(1.0 / (1.0 - p));
+  using A = Arithmetic<T>;
+  const A scale = static_cast<A>(1.0 / (1.0 - p));
 #pragma GCC ivdep  // in place or apart
-  for (std::int64_t i = begin; i < end; ++i) y[i] = x[i] * (static_cast<T>(mask[i]) * scale);
+  for (std::int64_t i = begin; i < end; ++i) {
+    y[i] = stored<T>(widened(x[i]) * (static_cast<A>(mask[i]) * scale));
+  }
 }
 
 }  // namespace
 
 void dropout_forward(const Tensor& x, double p, Random& random, Tensor& mask, Tensor& y) {
   const char* const op = "dropout_forward";
-  detail::check_float(op, "x", x);
+  detail::check_stored(op, "x", x);
   check_probability(op, p);
   check_mask(op, mask, x);
   detail::check_matches(op, "y", y, x);
@@ -53,7 +56,7 @@ void dropout_forward(const Tensor& x, double p, Random& random, Tensor& mask, Te
   const auto threshold = static_cast<std::uint64_t>(std::llround(p * 0x1.0p32));
   const std::uint64_t base = random.position();
   std::uint8_t* const kept = mask.data<std::uint8_t>();
-  detail::visit_float(x, [&](auto zero) {
+  detail::visit_stored(x, [&](auto zero) {
     using T = decltype(zero);
     parallel_ranges(counters, kBlock, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
@@ -72,13 +75,13 @@ void dropout_forward(const Tensor& x, double p, Random& random, Tensor& mask, Te
 
 void dropout_backward(const Tensor& dy, const Tensor& mask, double p, Tensor& dx) {
   const char* const op = "dropout_backward";
-  detail::check_float(op, "dy", dy);
+  detail::check_stored(op, "dy", dy);
   check_probability(op, p);
   check_mask(op, mask, dy);
   detail::check_matches(op, "dx", dx, dy);
   detail::check_in_place_or_apart(op, {"dx", dx}, {{"dy", dy}});
   detail::check_apart(op, {"dx", dx}, {{"mask", mask}});
-  detail::visit_float(dy, [&](auto zero) {
+  detail::visit_stored(dy, [&](auto zero) {
     using T = decltype(zero);
     parallel_ranges(dy.numel(), kBlock * kPerCounter, [&](std::int64_t begin, std::int64_t end) {
       apply_mask(dy.data<T>(), mask.data<std::uint8_t>(), p, dx.data<T>(), begin, end);

@@ -18,7 +18,7 @@ onednn::ConvPost post_of(const std::optional<ConvActivation>& activation, const 
   using Post = onednn::ConvPost;
   Post post;
   if (addend.defined()) {
-    const bool into = addend.data<float>() == y.data<float>();
+    const bool into = addend.raw() == y.raw();
     post.add = into ? Post::Add::into : Post::Add::apart;
   }
   if (activation) {
@@ -64,9 +64,8 @@ FrozenConv::FrozenConv(FrozenConv&&) noexcept = default;
 FrozenConv& FrozenConv::operator=(FrozenConv&&) noexcept = default;
 
 void FrozenConv::forward(const Tensor& x, const Tensor& addend, Tensor& y) const {
-  detail::check_float(kName, "x", x);
-  const auto g = detail::laid_out(detail::geometry_of(kName, x.shape(), weight_.shape(), options_),
-                                  x.layout());
+  detail::check_stored(kName, "x", x);
+  const auto g = detail::geometry_of(kName, x, weight_.shape(), options_);
   detail::check_weight(kName, "weight", weight_, x);
   const Shape shape = detail::output_shape(x.shape(), g);
   detail::check_is_laid_out(kName, "y", y, shape, x);
@@ -76,19 +75,20 @@ void FrozenConv::forward(const Tensor& x, const Tensor& addend, Tensor& y) const
     detail::check_in_place_or_apart(kName, {"y", y}, {{"addend", addend}});
   }
   if (g.samples == 0) return;
-  if (prepared_ != nullptr) {
+  const bool prepared = prepared_ != nullptr && !detail::widens(g);
+  if (prepared) {
     const onednn::ConvPost post = post_of(activation_, addend, y);
     const float* const bias = bias_.defined() ? bias_.data<float>() : nullptr;
     const bool apart = post.add == onednn::ConvPost::Add::apart;
-    if (onednn::conv_frozen(g, x.data<float>(), prepared_->weight, bias, post,
-                            apart ? addend.data<float>() : nullptr, y.data<float>())) {
+    if (onednn::conv_frozen(g, x.raw(), prepared_->weight, bias, post,
+                            apart ? addend.raw() : nullptr, y.raw())) {
       return;
     }
   }
   Tensor result = addend.defined() ? Tensor::like(y) : y;
-  const float* const bias = bias_.defined() && prepared_ ? bias_.data<float>() : nullptr;
-  if (prepared_ == nullptr || !onednn::conv_frozen(g, x.data<float>(), prepared_->weight, bias, {},
-                                                   nullptr, result.data<float>())) {
+  const float* const bias = bias_.defined() && prepared ? bias_.data<float>() : nullptr;
+  if (!prepared ||
+      !onednn::conv_frozen(g, x.raw(), prepared_->weight, bias, {}, nullptr, result.raw())) {
     conv_forward(x, weight_, bias_, options_, result);
   }
   if (addend.defined()) add(result, addend, y);

@@ -55,27 +55,30 @@ inline Normal<float> normal(float x) {
 
 void gelu_forward(const Tensor& x, Tensor& y) {
   const char* const op = "gelu_forward";
-  detail::check_float(op, "x", x);
+  detail::check_stored(op, "x", x);
   detail::check_matches(op, "y", y, x);
   detail::check_in_place_or_apart(op, {"y", y}, {{"x", x}});
-  detail::visit_float(x, [&](auto zero) {
+  detail::visit_stored(x, [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     T* const to = y.data<T>();
     parallel_ranges(x.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
 #pragma GCC ivdep  // in place or apart
-      for (std::int64_t i = begin; i < end; ++i) to[i] = from[i] * normal(from[i]).cdf;
+      for (std::int64_t i = begin; i < end; ++i) {
+        const auto v = widened(from[i]);
+        to[i] = stored<T>(v * normal(v).cdf);
+      }
     });
   });
 }
 
 void gelu_backward(const Tensor& x, const Tensor& dy, Tensor& dx) {
   const char* const op = "gelu_backward";
-  detail::check_float(op, "x", x);
+  detail::check_stored(op, "x", x);
   detail::check_matches(op, "dy", dy, x);
   detail::check_matches(op, "dx", dx, x);
   detail::check_in_place_or_apart(op, {"dx", dx}, {{"x", x}, {"dy", dy}});
-  detail::visit_float(x, [&](auto zero) {
+  detail::visit_stored(x, [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     const T* const upstream = dy.data<T>();
@@ -83,8 +86,9 @@ void gelu_backward(const Tensor& x, const Tensor& dy, Tensor& dx) {
     parallel_ranges(x.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
 #pragma GCC ivdep  // in place or apart
       for (std::int64_t i = begin; i < end; ++i) {
-        const Normal<T> at = normal(from[i]);
-        to[i] = upstream[i] * (at.cdf + from[i] * at.density);
+        const auto v = widened(from[i]);
+        const auto at = normal(v);
+        to[i] = stored<T>(widened(upstream[i]) * (at.cdf + v * at.density));
       }
     });
   });

@@ -65,6 +65,16 @@ std::int64_t positions_of(std::string_view op, const Shape& x) {
   return positions;
 }
 
+/// What sums are taken over: bf16 as f32, so that a window's sum is rounded once.
+Tensor summable(const Tensor& tensor) { return tensor.to(parameter_dtype(tensor.dtype())); }
+
+/// Where the sums of `result` are made: itself, or f32 for bf16.
+Tensor sums_of(const Tensor& result) {
+  const DType dtype = parameter_dtype(result.dtype());
+  if (dtype == result.dtype()) return result;
+  return Tensor::empty(result.shape(), dtype, result.layout());
+}
+
 template <class T>
 void global_mean(std::int64_t samples, std::int64_t channels, std::int64_t positions, Layout layout,
                  const T* x, T* y) {
@@ -77,9 +87,9 @@ void global_mean(std::int64_t samples, std::int64_t channels, std::int64_t posit
       for (std::int64_t c = 0; c < channels; ++c) {
         double sum = 0.0;
         for (std::int64_t s = 0; s < positions; ++s) {
-          sum += static_cast<double>(from[c * positions + s]);
+          sum += in_double(from[c * positions + s]);
         }
-        to[c] = static_cast<T>(sum / divisor);
+        to[c] = stored<T>(sum / divisor);
       }
       return;
     }
@@ -88,10 +98,10 @@ void global_mean(std::int64_t samples, std::int64_t channels, std::int64_t posit
       double sums[kChunk] = {};
       for (std::int64_t s = 0; s < positions; ++s) {
         for (std::int64_t c = 0; c < width; ++c) {
-          sums[c] += static_cast<double>(from[s * channels + c0 + c]);
+          sums[c] += in_double(from[s * channels + c0 + c]);
         }
       }
-      for (std::int64_t c = 0; c < width; ++c) to[c0 + c] = static_cast<T>(sums[c] / divisor);
+      for (std::int64_t c = 0; c < width; ++c) to[c0 + c] = stored<T>(sums[c] / divisor);
     }
   });
 }
@@ -99,18 +109,20 @@ void global_mean(std::int64_t samples, std::int64_t channels, std::int64_t posit
 template <class T>
 void global_spread(std::int64_t samples, std::int64_t channels, std::int64_t positions,
                    Layout layout, const T* dy, T* dx) {
-  const auto divisor = static_cast<T>(positions);
+  const auto divisor = static_cast<Arithmetic<T>>(positions);
   parallel_for(samples, channels * positions, [&](std::int64_t n) {
     const T* from = dy + n * channels;
     T* to = dx + n * channels * positions;
     if (layout == Layout::channels_first) {
       for (std::int64_t c = 0; c < channels; ++c) {
-        std::fill_n(to + c * positions, positions, from[c] / divisor);
+        std::fill_n(to + c * positions, positions, stored<T>(widened(from[c]) / divisor));
       }
       return;
     }
     for (std::int64_t s = 0; s < positions; ++s) {
-      for (std::int64_t c = 0; c < channels; ++c) to[s * channels + c] = from[c] / divisor;
+      for (std::int64_t c = 0; c < channels; ++c) {
+        to[s * channels + c] = stored<T>(widened(from[c]) / divisor);
+      }
     }
   });
 }
@@ -124,7 +136,7 @@ Shape pool_output_shape(const Shape& x, const PoolOptions& options) {
 Tensor pool_forward(PoolKind kind, const Tensor& x, const PoolOptions& options, Tensor& y,
                     bool remember) {
   const char* const op = kind == PoolKind::max ? "max_pool" : "average_pool";
-  detail::check_float(op, "x", x);
+  detail::check_stored(op, "x", x);
   PoolGeometry g = geometry_of(op, x.shape(), options);
   g.layout = x.layout();
   detail::check_is_laid_out(op, "y", y, output_shape(x.shape(), g), x);
@@ -132,22 +144,28 @@ Tensor pool_forward(PoolKind kind, const Tensor& x, const PoolOptions& options, 
   Tensor where;
   if (kind == PoolKind::max && remember) where = Tensor::empty(y.shape(), DType::i32, y.layout());
   if (y.numel() == 0) return where;
-  detail::visit_float(x, [&](auto zero) {
-    using T = decltype(zero);
-    if (kind == PoolKind::max) {
+  if (kind == PoolKind::max) {
+    detail::visit_stored(x, [&](auto zero) {
+      using T = decltype(zero);
       max_pool_forward(g, x.data<T>(), y.data<T>(),
                        where.defined() ? where.data<std::int32_t>() : nullptr);
-    } else {
-      average_pool_forward(g, x.data<T>(), y.data<T>());
-    }
+    });
+    return where;
+  }
+  const Tensor from = summable(x);
+  Tensor to = sums_of(y);
+  detail::visit_float(from, [&](auto zero) {
+    using T = decltype(zero);
+    average_pool_forward(g, from.data<T>(), to.data<T>());
   });
+  if (to.dtype() != y.dtype()) y.copy_from(to);
   return where;
 }
 
 void pool_backward(PoolKind kind, const Tensor& dy, const Tensor& memory,
                    const PoolOptions& options, Tensor& dx) {
   const char* const op = kind == PoolKind::max ? "max_pool_backward" : "average_pool_backward";
-  detail::check_float(op, "dy", dy);
+  detail::check_stored(op, "dy", dy);
   detail::check_defined(op, "dx", dx);
   PoolGeometry g = geometry_of(op, dx.shape(), options);
   g.layout = dx.layout();
@@ -163,23 +181,26 @@ void pool_backward(PoolKind kind, const Tensor& dy, const Tensor& memory,
   }
   detail::check_apart(op, {"dx", dx}, {{"dy", dy}, {"memory", memory}});
   if (dx.numel() == 0) return;
-  detail::visit_float(dy, [&](auto zero) {
+  const Tensor from = summable(dy);
+  Tensor to = sums_of(dx);
+  detail::visit_float(from, [&](auto zero) {
     using T = decltype(zero);
     if (kind == PoolKind::max) {
-      max_pool_backward(g, dy.data<T>(), memory.data<std::int32_t>(), dx.data<T>());
+      max_pool_backward(g, from.data<T>(), memory.data<std::int32_t>(), to.data<T>());
     } else {
-      average_pool_backward(g, dy.data<T>(), dx.data<T>());
+      average_pool_backward(g, from.data<T>(), to.data<T>());
     }
   });
+  if (to.dtype() != dx.dtype()) dx.copy_from(to);
 }
 
 void global_average_pool_forward(const Tensor& x, Tensor& y) {
   const char* const op = "global_average_pool";
-  detail::check_float(op, "x", x);
+  detail::check_stored(op, "x", x);
   const std::int64_t positions = positions_of(op, x.shape());
   detail::check_is(op, "y", y, Shape{x.dim(0), x.dim(1)}, x);
   detail::check_apart(op, {"y", y}, {{"x", x}});
-  detail::visit_float(x, [&](auto zero) {
+  detail::visit_stored(x, [&](auto zero) {
     using T = decltype(zero);
     global_mean(x.dim(0), x.dim(1), positions, x.layout(), x.data<T>(), y.data<T>());
   });
@@ -187,13 +208,13 @@ void global_average_pool_forward(const Tensor& x, Tensor& y) {
 
 void global_average_pool_backward(const Tensor& dy, Tensor& dx) {
   const char* const op = "global_average_pool_backward";
-  detail::check_float(op, "dy", dy);
+  detail::check_stored(op, "dy", dy);
   detail::check_defined(op, "dx", dx);
   const std::int64_t positions = positions_of(op, dx.shape());
   detail::check_is(op, "dx", dx, dx.shape(), dy);
   detail::check_is(op, "dy", dy, Shape{dx.dim(0), dx.dim(1)}, dx);
   detail::check_apart(op, {"dx", dx}, {{"dy", dy}});
-  detail::visit_float(dy, [&](auto zero) {
+  detail::visit_stored(dy, [&](auto zero) {
     using T = decltype(zero);
     global_spread(dx.dim(0), dx.dim(1), positions, dx.layout(), dy.data<T>(), dx.data<T>());
   });

@@ -1,4 +1,4 @@
-// Pooling in plain loops, for both types: it is bound by memory, and oneDNN's maximum drops NaN.
+// Pooling in plain loops, for all types: it is bound by memory, and oneDNN's maximum drops NaN.
 // Every result is computed by one thread in one fixed order.
 #pragma once
 
@@ -10,6 +10,7 @@
 
 #include <evenkeel/core/layout.h>
 #include <evenkeel/core/parallel.h>
+#include <evenkeel/core/stored.h>
 
 namespace evenkeel::ops {
 
@@ -118,7 +119,8 @@ template <class T>
 void max_pool_forward(const PoolGeometry& g, const T* x, T* y, std::int32_t* where) {
   const std::int64_t width = g.layout == Layout::channels_first ? 1 : g.channels;
   const auto start_row = [&](std::int64_t oh, std::int64_t out) {
-    std::fill_n(y + out, g.out[1] * width, -std::numeric_limits<T>::infinity());
+    std::fill_n(y + out, g.out[1] * width,
+                stored<T>(-std::numeric_limits<Arithmetic<T>>::infinity()));
     if (where == nullptr) return;
     for (std::int64_t ow = 0; ow < g.out[1]; ++ow) {  // nothing exceeds -inf: then the first it is
       const std::int64_t first = g.window_begin(0, oh) * g.in[1] + g.window_begin(1, ow);
@@ -132,8 +134,9 @@ void max_pool_forward(const PoolGeometry& g, const T* x, T* y, std::int32_t* whe
       if (where == nullptr) {
 #pragma GCC ivdep
         for (std::int64_t i = 0; i < r.count; ++i) {
-          const T v = from[i * step];
-          best[i] = ((v > best[i]) | (v != v)) ? v : best[i];
+          const T stays = from[i * step];
+          const auto v = widened(stays);
+          best[i] = ((v > widened(best[i])) | (v != v)) ? stays : best[i];
         }
         return;
       }
@@ -143,9 +146,10 @@ void max_pool_forward(const PoolGeometry& g, const T* x, T* y, std::int32_t* whe
       const auto count = static_cast<std::int32_t>(r.count);
 #pragma GCC ivdep
       for (std::int32_t i = 0; i < count; ++i) {
-        const T v = from[i * step];
-        const bool better = (v > best[i]) | (v != v);
-        best[i] = better ? v : best[i];
+        const T stays = from[i * step];
+        const auto v = widened(stays);
+        const bool better = (v > widened(best[i])) | (v != v);
+        best[i] = better ? stays : best[i];
         at[i] = better ? position + i * advance : at[i];
       }
     });

@@ -46,6 +46,7 @@ Evaluation run(nn::Module& network, const data::Dataset& dataset,
       options.mode == EvalMode::train ? data::LastBatch::keep : data::LastBatch::keep_all;
   loading.normalization = normalization;
   loading.layout = options.layout;
+  loading.dtype = options.dtype;
   data::Loader loader(dataset, loading);
   loader.start(0);
   const nn::CrossEntropy loss;

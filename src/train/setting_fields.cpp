@@ -137,6 +137,8 @@ std::vector<SettingField> make_fields() {
                               &S::memory, {"keep", "normal", "save"})),
       choice_field("layout", "memory order of images", &S::layout,
                    {"auto", "channels_first", "channels_last"}),
+      choice_field("dtype", "of activations: f32, or bf16 with f32 parameters", &S::dtype,
+                   {"f32", "bf16"}),
       changeable(text_field("out", "the run folder", &S::out)),
       changeable(flag_field("replace", "replace a run in that folder", &S::replace)),
       changeable(flag_field("resume", "go on with the run in that folder", &S::resume)),

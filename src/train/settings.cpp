@@ -101,6 +101,10 @@ model::Config to_config(const Settings& settings) {
   return config;
 }
 
+DType dtype_of(const Settings& settings) {
+  return settings.dtype == name_of(DType::bf16) ? DType::bf16 : DType::f32;
+}
+
 Settings stored_settings(const std::filesystem::path& folder) {
   const model::RunFolder run = model::RunFolder::open(folder);
   Settings settings = settings_from(model::read_config(run.config()));

@@ -108,14 +108,14 @@ const nn::BatchNorm* Stepper::too_large_for(std::int64_t samples) const {
 bool Stepper::add_gradient(const data::Batch& part, double share, StepOutcome& outcome) {
   const nn::LengthsScope lengths(network_, nn::Lengths(part.lengths));
   const Tensor logits = network_.forward(part.x);
-  nn::LossResult loss = loss_(logits, part.labels);
+  nn::LossResult loss = loss_(logits.to(DType::f32), part.labels);
   outcome.loss += share * loss.value;
   outcome.correct += nn::count_correct(logits, part.labels);
   if (!std::isfinite(loss.value)) return false;
   if (share != 1) {
     for (float& value : loss.gradient.span<float>()) value *= static_cast<float>(share);
   }
-  network_.backward(loss.gradient);
+  network_.backward(loss.gradient.to(logits.dtype()));
   return true;
 }
 

@@ -51,6 +51,7 @@ data::LoaderOptions loading(const Settings& settings, const Shape& sample,
   options.normalization = normalization;
   options.layout =
       settings.layout == "channels_last" ? Layout::channels_last : Layout::channels_first;
+  options.dtype = dtype_of(settings);
   options.seed = settings.seed;
   return options;
 }
@@ -210,7 +211,8 @@ struct Trainer::Impl {
 };
 
 TrainResult Trainer::Impl::run() {
-  const StopSignal signals;  // first: from when there is a folder, an interruption leaves a run in it
+  const StopSignal
+      signals;  // first: from when there is a folder, an interruption leaves a run in it
   open_folder();
   if (settings.resume) restore();
   log = std::make_unique<RunLog>(*folder);
@@ -495,8 +497,9 @@ void Trainer::Impl::save_final_weights(TrainResult& result) {
 }
 
 Evaluation Trainer::Impl::evaluate_on(const data::Dataset& dataset) {
-  return evaluate(*network, dataset, normalization,
-                  {.layout = loader->options().layout, .progress = {}});
+  return evaluate(
+      *network, dataset, normalization,
+      {.layout = loader->options().layout, .dtype = loader->options().dtype, .progress = {}});
 }
 
 Trainer::Trainer(const Settings& settings, Reporter* reporter)

@@ -135,6 +135,53 @@ TEST_P(EveryLayer, single_precision_agrees_with_double) {
   });
 }
 
+/// The largest difference over the largest value of the second.
+double relative_difference(const Tensor& a, const Tensor& b) {
+  const Tensor zero = Tensor::zeros(b.shape(), b.dtype(), b.layout());
+  return max_difference(a, b) / std::max(1e-3, max_difference(b, zero));
+}
+
+TEST_P(EveryLayer, bf16_agrees_with_single_precision) {
+  // Activations have 8 bits, and so have the weights of linear and convolutional layers in it; a
+  // result of the layer goes through several roundings where it consists of several layers.
+  static constexpr double kTolerance = 0.04;
+  for_each_case([](const Case& one) {
+    auto single = one.make();
+    auto half = single->clone();
+    const Tensor x = one.input().to(DType::bf16);
+    const Tensor y = single->forward(x.to(DType::f32));
+    const Tensor y_half = half->forward(x);
+    ASSERT_EQ(y_half.dtype(), DType::bf16);
+    EXPECT_LE(relative_difference(y_half, y), kTolerance);
+    const Tensor dy = random_tensor(y.shape(), 2, DType::bf16, y.layout());
+    const Tensor dx = single->backward(dy.to(DType::f32));
+    const Tensor dx_half = half->backward(dy);
+    ASSERT_EQ(dx_half.dtype(), DType::bf16);
+    EXPECT_EQ(dx_half.layout(), x.layout());
+    EXPECT_LE(relative_difference(dx_half, dx), kTolerance);
+    const auto expected = single->parameters();
+    const auto actual = half->parameters();
+    double largest = 0;  // of all: the gradient of a bias before batch norm is nothing but rounding
+    for (const auto& [name, parameter] : expected) {
+      const Tensor zero = Tensor::zeros(parameter->grad.shape());
+      largest = std::max(largest, max_difference(parameter->grad, zero));
+    }
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_EQ(actual[i].parameter->grad.dtype(), DType::f32);
+      EXPECT_LE(max_difference(actual[i].parameter->grad, expected[i].parameter->grad),
+                kTolerance * largest)
+          << expected[i].name;
+    }
+    const double of_statistics = half->child_count() > 0 ? kTolerance : 1e-6;
+    for (std::size_t i = 0; i < single->buffers().size(); ++i) {
+      const Tensor& wanted = single->buffers()[i].buffer->value;
+      if (wanted.dtype() != DType::f64) continue;
+      EXPECT_LE(relative_difference(half->buffers()[i].buffer->value, wanted), of_statistics)
+          << single->buffers()[i].name;
+    }
+  });
+}
+
 TEST_P(EveryLayer, output_has_the_shape_it_announces) {
   for_each_case([](const Case& one) {
     auto layer = one.make();

@@ -85,6 +85,17 @@ TEST(Resume, MayHappenManyTimes) {
   EXPECT_TRUE(same_tensors(folder / "whole/final.safetensors", folder / "parts/final.safetensors"));
 }
 
+TEST(Resume, OfARunInBf16EndsWithTheSameBits) {
+  const TemporaryFolder folder;
+  Settings settings = tiny_settings(folder / "whole");
+  settings.dtype = "bf16";
+  run_whole(settings);
+  settings.out = (folder / "parts").string();
+  run_until(11, settings);
+  EXPECT_TRUE(resume(folder / "parts").finished);
+  EXPECT_TRUE(same_tensors(folder / "whole/final.safetensors", folder / "parts/final.safetensors"));
+}
+
 TEST(Resume, LeavesNoMetricTwice) {
   const TemporaryFolder folder;
   run_until(25, tiny_settings(folder / "run"));

@@ -16,7 +16,8 @@ OptionValue another_value(const SettingField& field) {
       {"optimizer", std::string("adamw")},   {"schedule", std::string("step:3,0.5")},
       {"norm", std::string("none")},         {"placement", std::string("after")},
       {"augment", std::string("flip,crop")}, {"layout", std::string("channels_last")},
-      {"memory", std::string("save")},       {"out", std::string("a \"folder\"")}};
+      {"dtype", std::string("bf16")},        {"memory", std::string("save")},
+      {"out", std::string("a \"folder\"")}};
   switch (field.kind) {
     case SettingKind::flag:
       return !std::get<bool>(field.get(Settings{}));
@@ -168,8 +169,10 @@ TEST(Settings, RefusesWhatDoesNotGoTogether) {
   Settings adamw;
   adamw.optimizer = "adamw";
   adamw.nesterov = true;
-  EXPECT_TRUE(
-      contains(error_of<UsageError>([&] { (void)resolve(adamw, {1, 28, 28}); }), "the optimizer sgd"));
+  EXPECT_TRUE(contains(error_of<UsageError>([&] {
+                         (void)resolve(adamw, {1, 28, 28});
+                       }),
+                       "the optimizer sgd"));
 }
 
 TEST(Resolve, ChoosesNormAndOptimizerOfTheNet) {

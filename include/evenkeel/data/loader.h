@@ -13,7 +13,7 @@
 namespace evenkeel::data {
 
 struct Batch {
-  Tensor x;                          ///< f32 [n, C, H, W] or [n, features...], normalized
+  Tensor x;  ///< [n, C, H, W] or [n, features...], normalized, of the loader's dtype
   std::vector<std::int32_t> labels;  ///< n
   /// Of sequences: the valid steps of x [n, features, T], where T is the longest of this batch and
   /// padding is zero. Empty where every sample is whole.
@@ -41,6 +41,7 @@ struct LoaderOptions {
   Augmentation augment = {};
   Normalization normalization = {};
   Layout layout = Layout::channels_first;
+  DType dtype = DType::f32;  ///< of x; f32 or bf16
   std::uint64_t seed = 0;
   bool prefetch = true;  ///< prepare the next batch on another thread while this one is used
 };

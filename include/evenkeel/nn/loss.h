@@ -14,9 +14,9 @@ struct LossResult {
 };
 
 /// The mean over the batch of the cross-entropy between softmax(logits) and the labels, which are
-/// smoothed as (1 − s)·onehot + s/K (PyTorch's label_smoothing). logits [N, K], f32 or f64, labels
-/// one of 0 … K − 1 for each row. Throws ShapeError for other shapes or labels, UsageError for a
-/// smoothing outside [0, 1].
+/// smoothed as (1 − s)·onehot + s/K (PyTorch's label_smoothing). logits [N, K], f32, f64 or bf16
+/// (computed in f32), labels one of 0 … K − 1 for each row. Throws ShapeError for other shapes or
+/// labels, UsageError for a smoothing outside [0, 1].
 struct CrossEntropy {
   double label_smoothing = 0;
 
@@ -25,7 +25,8 @@ struct CrossEntropy {
   double value(const Tensor& logits, std::span<const std::int32_t> labels) const;
 };
 
-/// The mean over all elements of (y − target)². Tensors of one shape, dtype and layout.
+/// The mean over all elements of (y − target)². Tensors of one shape, dtype and layout; beside a
+/// bf16 y the target may be f32.
 struct MeanSquaredError {
   LossResult operator()(const Tensor& y, const Tensor& target) const;
   /// Without the gradient.

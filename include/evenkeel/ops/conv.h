@@ -16,11 +16,12 @@ struct ConvOptions {
   std::int64_t groups = 1;
 };
 
-// Shapes, all f32 or all f64: x [N, C, L] or [N, C, H, W] in either layout, weight
-// [M, C/groups, K] or [M, C/groups, KH, KW] always channels first (PyTorch's order), bias [M] or
-// undefined, y and dy as conv_output_shape says, in x's layout. f32 runs through oneDNN, f64
-// through plain loops. Errors, before anything is written: ShapeError naming the operator,
-// UsageError for an output that overlaps another tensor. N = 0 is allowed.
+// Feature maps f32 or f64 with parameters alike, or bf16 with f32 parameters: x [N, C, L] or [N, C,
+// H, W] in either layout, weight [M, C/groups, K] or [M, C/groups, KH, KW] always channels first
+// (PyTorch's order), bias [M] or undefined, y and dy as conv_output_shape says, in x's layout. f32
+// and bf16 run through oneDNN (bf16 by way of f32 where oneDNN lacks it), f64 through plain loops.
+// bf16 products are summed in f32 and rounded once. Errors, before anything is written: ShapeError
+// naming the operator, UsageError for an output that overlaps another tensor. N = 0 is allowed.
 
 /// [N, M, OL] or [N, M, OH, OW] with O = (I + 2·padding − dilation·(K − 1) − 1) / stride + 1.
 /// Throws ShapeError where x, weight and options do not fit each other or the result would be

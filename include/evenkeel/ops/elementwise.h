@@ -8,9 +8,9 @@
 
 namespace evenkeel::ops {
 
-// Memory: where no sharing is named, an output lies apart from everything else. What overlaps
-// otherwise is refused with a UsageError, other shapes, dtypes or layouts with a ShapeError, before
-// anything is written.
+// Tensors f32, f64 or bf16. Memory: where no sharing is named, an output lies apart from everything
+// else. What overlaps otherwise is refused with a UsageError, other shapes, dtypes or layouts with
+// a ShapeError, before anything is written.
 
 /// y = a + b; equal shapes, dtypes, layouts. y may be a or b.
 void add(const Tensor& a, const Tensor& b, Tensor& y);

@@ -18,8 +18,9 @@ struct ConvActivation {
 /// y = activation(convolution of x + bias + addend). Shapes, dtypes and layouts as in conv.h. The
 /// weight is brought once into the format that the processor wants and kept in it, so that a call
 /// does not begin with that; values change no more than rounding from those of conv_forward and the
-/// operators after it, but relu may give 0 for NaN, as oneDNN's does. f32 runs through oneDNN with
-/// everything in one pass, f64 through plain loops. Several threads may call forward of one object.
+/// operators after it, but relu may give 0 for NaN, as oneDNN's does. f32 and bf16 run through
+/// oneDNN with everything in one pass, f64 through plain loops. Several threads may call forward of
+/// one object.
 class FrozenConv {
  public:
   /// Shares the memory of weight and bias (undefined: none), which must not change any more. Throws

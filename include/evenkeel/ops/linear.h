@@ -5,10 +5,11 @@
 
 namespace evenkeel::ops {
 
-// Shapes, all f32 or all f64: x [N, K], weight [M, K] (PyTorch's order), bias [M] or undefined,
-// y and dy [N, M]. f32 runs through oneDNN, f64 through plain loops. Errors, before
-// anything is written: ShapeError, and UsageError for an output that overlaps another tensor. N = 0
-// is allowed.
+// Activations f32 or f64 with parameters alike, or bf16 with f32 parameters: x [N, K], weight [M,
+// K] (PyTorch's order), bias [M] or undefined, y and dy [N, M]. f32 and bf16 run through oneDNN
+// (bf16 with the weight rounded to bf16 and sums in f32; by way of f32 where oneDNN lacks it), f64
+// through plain loops. Errors, before anything is written: ShapeError, and UsageError for an output
+// that overlaps another tensor. N = 0 is allowed.
 
 /// Overwrites y.
 void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y);

@@ -19,8 +19,9 @@ struct PoolOptions {
   bool count_include_pad = true;
 };
 
-// x [N, C, L] or [N, C, H, W], f32 or f64, either layout; y in x's layout. Both types run through
-// the same vectorized loops: pooling is bound by memory, and oneDNN's maximum would lose NaN.
+// x [N, C, L] or [N, C, H, W], f32, f64 or bf16, either layout; y in x's layout. All run through
+// the same vectorized loops (bf16 is summed as f32 and rounded once): pooling is bound by memory,
+// and oneDNN's maximum would lose NaN.
 // Results have the same bits for any number of threads. Errors, before anything is
 // written: ShapeError, and UsageError for an output that overlaps an input. N = 0 is allowed.
 

@@ -23,6 +23,7 @@ enum class EvalMode : std::uint8_t {
 struct EvalOptions {
   std::int64_t batch_size = 256;
   Layout layout = Layout::channels_first;
+  DType dtype = DType::f32;  ///< of the activations: f32 or bf16
   EvalMode mode = EvalMode::eval;
   std::function<void(std::int64_t done, std::int64_t total)>
       progress;  ///< in samples; may be empty

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include <evenkeel/core/dtype.h>
 #include <evenkeel/core/options.h>
 #include <evenkeel/core/shape.h>
 #include <evenkeel/model/config.h>
@@ -26,8 +27,8 @@ struct Settings {
 
   std::int64_t epochs = 5;
   std::int64_t batch_size = 64;
-  std::int64_t accumulate = 1;  ///< parts of a batch that go through the network one by one
-  std::optional<double> lr;  ///< the peak of the schedule
+  std::int64_t accumulate = 1;     ///< parts of a batch that go through the network one by one
+  std::optional<double> lr;        ///< the peak of the schedule
   std::string optimizer = "auto";  ///< sgd, or adamw for encoder-small
   double sgd_momentum = 0.9;
   bool nesterov = false;
@@ -54,7 +55,8 @@ struct Settings {
   bool deterministic = false;
   bool fusion = true;
   std::string memory = "normal";  ///< keep, normal, save: see nn::set_memory
-  std::string layout = "auto";  ///< channels_first, channels_last
+  std::string layout = "auto";    ///< channels_first, channels_last
+  std::string dtype = "f32";      ///< of activations and their gradients: f32 or bf16
 
   std::string out;  ///< the run folder; empty: runs/NET-DATA, numbered where it exists
   bool replace = false;
@@ -102,6 +104,8 @@ Settings stored_settings(const std::filesystem::path& folder);
 void check(const Settings& settings);
 /// The same settings with everything "auto" chosen for samples of shape `sample`.
 Settings resolve(const Settings& settings, const Shape& sample);
+/// As the setting names it.
+DType dtype_of(const Settings& settings);
 /// What the network is built from.
 model::NetworkOptions network_options(const Settings& settings, const Shape& sample,
                                       std::int64_t classes);

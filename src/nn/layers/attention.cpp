@@ -8,6 +8,7 @@
 #include "nn/layers/rows.h"
 #include "nn/layers/sequence_rows.h"
 #include "nn/rollback.h"
+#include <evenkeel/core/stored.h>
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/attention.h>
 #include <evenkeel/ops/attention.h>
@@ -30,7 +31,8 @@ std::vector<std::int64_t> starts_of(const SequenceRows& rows) {
 struct MultiheadAttention::Saved {
   std::shared_ptr<const SequenceRows> rows;
   std::vector<std::int64_t> starts;
-  Layout layout = Layout::channels_first;  // of forward's x
+  Layout layout = Layout::channels_first;  // of forward's x, and its dtype
+  DType dtype = DType::f32;
   Tensor x, qkv;
   Tensor weights, mask, dropped;  // of attention; mask undefined where nothing was dropped
   Tensor mixed;
@@ -103,11 +105,14 @@ Tensor MultiheadAttention::forward(const Tensor& x) {
   return result;
 }
 
-Tensor MultiheadAttention::forward_rows(std::shared_ptr<const SequenceRows> rows, const Tensor& x) {
+Tensor MultiheadAttention::forward_rows(std::shared_ptr<const SequenceRows> rows,
+                                        const Tensor& in) {
+  const Tensor x = in.to(parameter_dtype(in.dtype()));
   auto saved = std::make_shared<Saved>();
   saved->rows = std::move(rows);
   saved->starts = starts_of(*saved->rows);
   saved->x = x;
+  saved->dtype = in.dtype();
   saved->qkv = Tensor::empty({x.dim(0), 3 * embed_}, x.dtype());
   ops::linear_forward(x, parameter(in_weight_).value, bias_of(in_bias_), saved->qkv);
   saved->weights = Tensor::empty({ops::attention_weight_count(saved->starts, heads_)}, x.dtype());
@@ -127,19 +132,20 @@ Tensor MultiheadAttention::forward_rows(std::shared_ptr<const SequenceRows> rows
   if (recording()) saved_.make_room();
   if (saved->mask.defined()) store_random(random, buffer(random_));
   if (recording()) saved_.push(std::move(saved));
-  return y;
+  return y.to(in.dtype());
 }
 
 Tensor MultiheadAttention::backward(const Tensor& dy) {
   const auto saved = saved_.top(*this);
   const Tensor gradient =
-      expect_gradient(*this, dy, saved->rows->shape(embed_), saved->x.dtype(), saved->layout);
+      expect_gradient(*this, dy, saved->rows->shape(embed_), saved->dtype, saved->layout);
   const Tensor dx = backward_rows(saved->rows->gather(gradient));
   return forget_on_failure(*this, [&] { return saved->rows->scatter(dx, saved->layout); });
 }
 
-Tensor MultiheadAttention::backward_rows(const Tensor& dy) {
+Tensor MultiheadAttention::backward_rows(const Tensor& gradient) {
   const auto saved = saved_.top(*this);
+  const Tensor dy = gradient.to(saved->x.dtype());
   const Tensor& qkv = saved->qkv;
   Tensor dmixed = Tensor::like(saved->mixed);
   Tensor dqkv = Tensor::like(qkv);
@@ -152,6 +158,7 @@ Tensor MultiheadAttention::backward_rows(const Tensor& dy) {
   }
   ops::attention_weights_backward(saved->weights, qkv, dweights, saved->starts, heads_, dqkv);
   ops::linear_backward_data(dqkv, parameter(in_weight_).value, dx);
+  Tensor result = dx.to(saved->dtype);
   forget_on_failure(*this, [&] {
     Tensor none;
     ops::linear_backward_weight(saved->mixed, dy, parameter(out_weight_).grad,
@@ -160,7 +167,7 @@ Tensor MultiheadAttention::backward_rows(const Tensor& dy) {
                                 options_.bias ? parameter(in_bias_).grad : none);
   });
   saved_.pop();
-  return dx;
+  return result;
 }
 
 LayerRow multihead_attention_row() {

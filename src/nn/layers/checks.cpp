@@ -1,5 +1,7 @@
 #include "nn/layers/checks.h"
 
+#include <evenkeel/core/stored.h>
+
 namespace evenkeel::nn {
 
 std::string pattern_of(int spatial_rank, std::int64_t channels) {
@@ -23,7 +25,7 @@ void expect_spatial(const Module& layer, const Shape& x, int spatial_rank, std::
 
 void expect_dtype(const Module& layer, const Tensor& x, const Parameter& parameter) {
   const DType wanted = parameter.value.dtype();
-  if (x.dtype() == wanted) return;
+  if (parameter_dtype(x.dtype()) == wanted) return;
   fail<ShapeError>("[{}] expected {} elements like the parameters, got {}; convert one with to()",
                    layer.label(), name_of(wanted), name_of(x.dtype()));
 }

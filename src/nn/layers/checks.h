@@ -15,7 +15,8 @@ std::string pattern_of(int spatial_rank, std::int64_t channels);
 /// Throws ShapeError naming the layer unless x is [N, channels, spatial...] (any channels for 0).
 void expect_spatial(const Module& layer, const Shape& x, int spatial_rank, std::int64_t channels);
 
-/// Throws ShapeError naming the layer unless x has the dtype of the layer's parameters.
+/// Throws ShapeError naming the layer unless x has the dtype of the layer's parameters, or is bf16
+/// where they are f32.
 void expect_dtype(const Module& layer, const Tensor& x, const Parameter& parameter);
 
 /// dy in `layout` (converted where it came in another). Throws ShapeError naming the layer unless

@@ -149,9 +149,9 @@ Tensor Convolution::backward(const Tensor& dy) {
   if (weight_standardization_) standard.emplace(weight().value, weight_eps_);
   // The gradients of the parameters first, in memory of their own until nothing more can fail: an x
   // that is computed again goes before there is dx.
-  Tensor dweight = Tensor::zeros(weight().grad.shape(), gradient.dtype());
+  Tensor dweight = Tensor::zeros(weight().grad.shape(), weight().grad.dtype());
   Tensor dbias;
-  if (bias_) dbias = Tensor::zeros({out_}, gradient.dtype());
+  if (bias_) dbias = Tensor::zeros({out_}, bias().grad.dtype());
   ops::conv_backward_weight(kept.tensor(), gradient, geometry_, dweight, dbias);
   Tensor dx;
   if (needs_input_gradient()) {

@@ -4,6 +4,7 @@
 
 #include "nn/layers/checks.h"
 #include "nn/layers/sequence_rows.h"
+#include <evenkeel/core/stored.h>
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/folded_conv.h>
 #include <evenkeel/ops/elementwise.h>
@@ -47,7 +48,7 @@ Tensor FoldedConv::forward(const Tensor& x) {
         "before fold()",
         label());
   }
-  if (x.dtype() != conv_->weight().dtype()) {
+  if (parameter_dtype(x.dtype()) != conv_->weight().dtype()) {
     fail<ShapeError>("[{}] expected {}, got {}", label(), name_of(conv_->weight().dtype()),
                      name_of(x.dtype()));
   }

@@ -4,6 +4,7 @@
 #include "nn/layers/forget.h"
 #include "nn/layers/rows.h"
 #include "nn/layers/step_rows.h"
+#include <evenkeel/core/stored.h>
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/positional.h>
 #include <evenkeel/ops/elementwise.h>
@@ -78,14 +79,14 @@ Tensor PositionalEncoding::forward(const Tensor& x) {
         "raise max_steps, or use kind = \"sinusoidal\"",
         label(), options_.max_steps, steps);
   }
-  Tensor sums = rows->gather(x);
+  Tensor sums = rows->gather(x).to(parameter_dtype(x.dtype()));
   for_each_step(*rows, [&](const Step& step) {
     Tensor now = step.of(sums);
     Tensor positions = Tensor::like(now);
-    ops::broadcast_rows(position(step.number, x.dtype()).reshape({channels_}), positions);
+    ops::broadcast_rows(position(step.number, sums.dtype()).reshape({channels_}), positions);
     ops::accumulate(positions, now);
   });
-  Tensor y = rows->scatter(sums, x.layout());
+  Tensor y = rows->scatter(sums.to(x.dtype()), x.layout());
   if (recording()) saved_.push({x.shape(), x.dtype(), x.layout(), std::move(rows)});
   return y;
 }
@@ -96,7 +97,7 @@ Tensor PositionalEncoding::backward(const Tensor& dy) {
   const Tensor rows = saved.rows->gather(gradient);
   Tensor dx = saved.rows->scatter(rows, saved.layout);
   forget_on_failure(*this, [&] {
-    if (learned()) add_weight_gradient(*saved.rows, rows);
+    if (learned()) add_weight_gradient(*saved.rows, rows.to(parameter_dtype(saved.dtype)));
   });
   saved_.pop();
   return dx;

@@ -7,6 +7,7 @@
 #include "nn/layers/random_state.h"
 #include "nn/layers/sequence_rows.h"
 #include "nn/rollback.h"
+#include <evenkeel/core/stored.h>
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/recurrent.h>
 #include <evenkeel/ops/elementwise.h>
@@ -117,9 +118,9 @@ Tensor Recurrent::forward(const Tensor& x) {
   saved->layout = x.layout();
   check_run(*saved->rows);
   Rollback rollback(*this);
-  const Tensor h =
-      run_layers(*saved->rows, saved->rows->gather(x), recording() ? saved.get() : nullptr);
-  Tensor y = saved->rows->scatter(h, x.layout());
+  const Tensor h = run_layers(*saved->rows, saved->rows->gather(x).to(parameter_dtype(x.dtype())),
+                              recording() ? saved.get() : nullptr);
+  Tensor y = saved->rows->scatter(h.to(x.dtype()), x.layout());
   if (recording()) saved_.push(std::move(saved));
   rollback.keep();
   return y;
@@ -157,8 +158,10 @@ Tensor Recurrent::backward(const Tensor& dy) {
   const Tensor gradient =
       expect_gradient(*this, dy, output_shape(saved->input), saved->dtype, saved->layout);
   Tensor dx = forget_on_failure(*this, [&] {
-    const Tensor rows = run_layers_back(*saved, saved->rows->gather(gradient));
-    return needs_input_gradient() ? saved->rows->scatter(rows, saved->layout) : Tensor();
+    const DType dtype = saved->dtype;
+    const Tensor rows =
+        run_layers_back(*saved, saved->rows->gather(gradient).to(parameter_dtype(dtype)));
+    return needs_input_gradient() ? saved->rows->scatter(rows.to(dtype), saved->layout) : Tensor();
   });
   saved_.pop();
   return dx;

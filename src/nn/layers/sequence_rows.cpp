@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <evenkeel/core/parallel.h>
+#include <evenkeel/core/stored.h>
 
 namespace evenkeel::nn {
 namespace {
@@ -19,16 +20,6 @@ void for_each_row(const std::vector<std::int64_t>& places, std::int64_t cost, F&
     const std::int64_t end = std::min(count, (block + 1) * kBlock);
     for (std::int64_t r = block * kBlock; r < end; ++r) f(r, places[static_cast<std::size_t>(r)]);
   });
-}
-
-/// Calls f with a zero of the tensor's element type, f32 or f64.
-template <class F>
-void visit_float(const Tensor& tensor, F&& f) {
-  if (tensor.dtype() == DType::f64) {
-    f(double{});
-  } else {
-    f(float{});
-  }
 }
 
 }  // namespace
@@ -47,8 +38,9 @@ void expect_sequences(const Module& layer, const Shape& x, std::int64_t channels
 }
 
 void expect_float(const Module& layer, const Tensor& x) {
-  if (x.dtype() == DType::f32 || x.dtype() == DType::f64) return;
-  fail<ShapeError>("[{}] expected f32 or f64 elements, got {}; convert them with to()",
+  const DType dtype = x.dtype();
+  if (dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16) return;
+  fail<ShapeError>("[{}] expected f32, f64 or bf16 elements, got {}; convert them with to()",
                    layer.label(), name_of(x.dtype()));
 }
 
@@ -158,7 +150,7 @@ Tensor SequenceRows::gather(const Tensor& x) const {
 
 void SequenceRows::gather_into(const Tensor& x, Tensor& rows) const {
   const std::int64_t channels = x.dim(1);
-  visit_float(x, [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     T* const to = rows.data<T>();
@@ -184,7 +176,7 @@ Tensor SequenceRows::scatter(const Tensor& rows, Layout layout) const {
 void SequenceRows::scatter_into(const Tensor& rows, Tensor& x) const {
   const std::int64_t channels = rows.dim(1);
   if (rows.numel() < x.numel()) x.fill(0);
-  visit_float(rows, [&](auto zero) {
+  with_dtype(rows.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = rows.data<T>();
     T* const to = x.data<T>();
@@ -204,7 +196,7 @@ void SequenceRows::scatter_into(const Tensor& rows, Tensor& x) const {
 Tensor SequenceRows::reversed(const Tensor& rows) const {
   const std::int64_t channels = rows.dim(1);
   Tensor result = Tensor::like(rows);
-  visit_float(rows, [&](auto zero) {
+  with_dtype(rows.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = rows.data<T>();
     T* const to = result.data<T>();

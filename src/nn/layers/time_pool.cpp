@@ -2,6 +2,7 @@
 #include "nn/layers/rows.h"
 #include "nn/layers/sequence_rows.h"
 #include <evenkeel/core/parallel.h>
+#include <evenkeel/core/stored.h>
 #include <evenkeel/nn/layers/time_pool.h>
 
 namespace evenkeel::nn {
@@ -23,15 +24,6 @@ struct Geometry {
     return {(n * channels + c) * steps, 1};
   }
 };
-
-template <class F>
-void visit_float(DType dtype, F&& f) {
-  if (dtype == DType::f64) {
-    f(double{});
-  } else {
-    f(float{});
-  }
-}
 
 /// Zero where there are no steps.
 double share_of(std::int64_t steps) { return steps > 0 ? 1 / static_cast<double>(steps) : 0; }
@@ -55,7 +47,7 @@ Tensor MeanOverTime::forward(const Tensor& x) {
   expect_float(*this, x);
   const std::vector<std::int64_t> valid = valid_steps(*this, x.shape());
   const Geometry geometry(x.shape(), x.layout());
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     T* const to = y.data<T>();
@@ -64,9 +56,8 @@ Tensor MeanOverTime::forward(const Tensor& x) {
       for (std::int64_t c = 0; c < geometry.channels; ++c) {
         const auto [begin, stride] = geometry.walk(n, c);
         double sum = 0;
-        for (std::int64_t t = 0; t < steps; ++t)
-          sum += static_cast<double>(from[begin + t * stride]);
-        to[n * geometry.channels + c] = static_cast<T>(sum * share_of(steps));
+        for (std::int64_t t = 0; t < steps; ++t) sum += in_double(from[begin + t * stride]);
+        to[n * geometry.channels + c] = stored<T>(sum * share_of(steps));
       }
     });
   });
@@ -80,7 +71,7 @@ Tensor MeanOverTime::backward(const Tensor& dy) {
       expect_gradient(*this, dy, output_shape(saved.input), saved.dtype, Layout::channels_first);
   Tensor dx = Tensor::zeros(saved.input, saved.dtype, saved.layout);
   const Geometry geometry(saved.input, saved.layout);
-  visit_float(saved.dtype, [&](auto zero) {
+  with_dtype(saved.dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* const from = gradient.data<T>();
     T* const to = dx.data<T>();
@@ -88,8 +79,7 @@ Tensor MeanOverTime::backward(const Tensor& dy) {
       const std::int64_t steps = saved.valid[static_cast<std::size_t>(n)];
       for (std::int64_t c = 0; c < geometry.channels; ++c) {
         const auto [begin, stride] = geometry.walk(n, c);
-        const T share =
-            static_cast<T>(static_cast<double>(from[n * geometry.channels + c]) * share_of(steps));
+        const T share = stored<T>(in_double(from[n * geometry.channels + c]) * share_of(steps));
         for (std::int64_t t = 0; t < steps; ++t) to[begin + t * stride] = share;
       }
     });
@@ -114,7 +104,7 @@ Tensor LastStep::forward(const Tensor& x) {
   expect_float(*this, x);
   const std::vector<std::int64_t> valid = valid_steps(*this, x.shape());
   const Geometry geometry(x.shape(), x.layout());
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     T* const to = y.data<T>();
@@ -137,7 +127,7 @@ Tensor LastStep::backward(const Tensor& dy) {
       expect_gradient(*this, dy, output_shape(saved.input), saved.dtype, Layout::channels_first);
   Tensor dx = Tensor::zeros(saved.input, saved.dtype, saved.layout);
   const Geometry geometry(saved.input, saved.layout);
-  visit_float(saved.dtype, [&](auto zero) {
+  with_dtype(saved.dtype, [&](auto zero) {
     using T = decltype(zero);
     const T* const from = gradient.data<T>();
     T* const to = dx.data<T>();

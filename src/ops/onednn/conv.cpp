@@ -52,8 +52,8 @@ struct Buffer {
 };
 
 /// Runs the reorder of `tensor` in the direction that the plan gave it.
-void reorder(const ConvTensor& tensor, const dnnl::memory::desc& from_desc, const float* from,
-             const dnnl::memory::desc& to_desc, float* to, std::byte* scratch) {
+void reorder(const ConvTensor& tensor, const dnnl::memory::desc& from_desc, const void* from,
+             const dnnl::memory::desc& to_desc, void* to, std::byte* scratch) {
   dnnl::memory::desc scratch_desc;
   if (tensor.reorder_scratch != 0) {
     scratch_desc = {{static_cast<std::int64_t>(tensor.reorder_scratch)},
@@ -127,29 +127,38 @@ void for_each_slice(const ConvGeometry& g, const Plans& plans, F&& f) {
 
 /// The weight in the plan's format: itself, or reordered into a buffer.
 struct Weight {
-  const float* data;
+  const void* data;
   Buffer buffer;
 
   Weight(const ConvPlan& plan, const float* weight)
       : data(weight), buffer(plan.weight.bytes() + aligned(plan.weight.reorder_scratch)) {
     if (plan.weight.direct()) return;
     std::byte* const scratch = buffer.owner.get();
-    auto* const to = reinterpret_cast<float*>(scratch + aligned(plan.weight.reorder_scratch));
+    std::byte* const to = scratch + aligned(plan.weight.reorder_scratch);
     const ThreadScope threads(plan.threads);
     reorder(plan.weight, plan.weight.user, weight, plan.weight.internal, to, scratch);
     data = to;
   }
 };
 
+/// Sample i of what goes into the convolution, or of what comes out.
+const void* input(const ConvGeometry& g, const void* x, std::int64_t i) {
+  return static_cast<const std::byte*>(x) +
+         static_cast<std::size_t>(i * g.in_size()) * size_of(g.dtype);
+}
+const void* output(const ConvGeometry& g, const void* y, std::int64_t i) {
+  return static_cast<const std::byte*>(y) +
+         static_cast<std::size_t>(i * g.out_size()) * size_of(g.dtype);
+}
+
 /// Runs the plan on one slice: reorders what goes in, computes, reorders what comes out.
-void run(const ConvPlan& plan, const float* x, const float* weight, const float* bias,
-         const float* y, std::byte* mine, const float* addend = nullptr) {
+void run(const ConvPlan& plan, const void* x, const void* weight, const float* bias, const void* y,
+         std::byte* mine, const void* addend = nullptr) {
   std::byte* const scratch = mine;
-  auto* const x_inside = reinterpret_cast<float*>(scratch + largest_scratch(plan));
-  auto* const y_inside =
-      reinterpret_cast<float*>(scratch + largest_scratch(plan) + aligned(plan.x.bytes()));
-  const float* const x_used = plan.x.direct() ? x : x_inside;
-  const float* const y_used = plan.y.direct() ? y : y_inside;
+  std::byte* const x_inside = scratch + largest_scratch(plan);
+  std::byte* const y_inside = x_inside + aligned(plan.x.bytes());
+  const void* const x_used = plan.x.direct() ? x : x_inside;
+  const void* const y_used = plan.y.direct() ? y : y_inside;
   const bool makes_x = plan.direction == ConvDirection::backward_data;
   const bool makes_y = plan.direction == ConvDirection::forward;
   const bool makes_weight = plan.direction == ConvDirection::backward_weight;
@@ -172,16 +181,16 @@ void run(const ConvPlan& plan, const float* x, const float* weight, const float*
   }
   plan.primitive.execute(stream(), arguments);
   if (makes_x && !plan.x.direct()) {
-    reorder(plan.x, plan.x.internal, x_inside, plan.x.user, const_cast<float*>(x), scratch);
+    reorder(plan.x, plan.x.internal, x_inside, plan.x.user, const_cast<void*>(x), scratch);
   }
   if (makes_y && !plan.y.direct()) {
-    reorder(plan.y, plan.y.internal, y_inside, plan.y.user, const_cast<float*>(y), scratch);
+    reorder(plan.y, plan.y.internal, y_inside, plan.y.user, const_cast<void*>(y), scratch);
   }
 }
 
 /// Forward and backward to the data: each slice has samples of its own.
-void run_by_sample(const ConvGeometry& g, const Plans& plans, const float* x, const float* weight,
-                   const float* bias, const float* y) {
+void run_by_sample(const ConvGeometry& g, const Plans& plans, const void* x, const float* weight,
+                   const float* bias, const void* y) {
   const Weight for_small(*plans.small, weight);
   std::optional<Weight> for_large;
   const bool shared = plans.small->weight.internal == plans.large->weight.internal;
@@ -190,8 +199,8 @@ void run_by_sample(const ConvGeometry& g, const Plans& plans, const float* x, co
     const ConvPlan& plan = plans.of(slice);
     const bool large = !shared && &plan == plans.large.get();
     const std::int64_t begin = plans.slices.begin(slice);
-    run(plan, x + begin * g.in_size(), large ? for_large->data : for_small.data, bias,
-        y + begin * g.out_size(), mine);
+    run(plan, input(g, x, begin), large ? for_large->data : for_small.data, bias,
+        output(g, y, begin), mine);
   });
 }
 
@@ -259,7 +268,7 @@ KeptWeight::~KeptWeight() = default;
 class KeptWeightUse {
  public:
   /// In the plan's format; made when it is first wanted.
-  static const float* in_format_of(const KeptWeight& kept, const ConvPlan& plan) {
+  static const void* in_format_of(const KeptWeight& kept, const ConvPlan& plan) {
     if (plan.weight.direct()) return kept.weight_;
     const std::scoped_lock lock(kept.formats_->mutex);
     auto& weights = kept.formats_->weights;
@@ -271,41 +280,40 @@ class KeptWeightUse {
   }
 };
 
-bool conv_frozen(const ConvGeometry& g, const float* x, const KeptWeight& weight, const float* bias,
-                 const ConvPost& post, const float* addend, float* y) {
+bool conv_frozen(const ConvGeometry& g, const void* x, const KeptWeight& weight, const float* bias,
+                 const ConvPost& post, const void* addend, void* y) {
   return translate_errors("conv_frozen", [&] {
     const Plans plans = plan_slices(ConvDirection::forward, g, bias != nullptr, post);
     const bool able = !plans.small->post.nothing() && !plans.large->post.nothing();
     if (!post.nothing() && !able) return false;
-    const float* const small = KeptWeightUse::in_format_of(weight, *plans.small);
-    const float* const large = KeptWeightUse::in_format_of(weight, *plans.large);
+    const void* const small = KeptWeightUse::in_format_of(weight, *plans.small);
+    const void* const large = KeptWeightUse::in_format_of(weight, *plans.large);
     for_each_slice(g, plans, [&](std::int64_t slice, std::byte* mine) {
       const ConvPlan& plan = plans.of(slice);
       const std::int64_t begin = plans.slices.begin(slice);
-      run(plan, x + begin * g.in_size(), &plan == plans.small.get() ? small : large, bias,
-          y + begin * g.out_size(), mine,
-          addend != nullptr ? addend + begin * g.out_size() : nullptr);
+      run(plan, input(g, x, begin), &plan == plans.small.get() ? small : large, bias,
+          output(g, y, begin), mine, addend != nullptr ? output(g, addend, begin) : nullptr);
     });
     return true;
   });
 }
 
-void conv_forward(const ConvGeometry& g, const float* x, const float* weight, const float* bias,
-                  float* y) {
+void conv_forward(const ConvGeometry& g, const void* x, const float* weight, const float* bias,
+                  void* y) {
   translate_errors("conv_forward", [&] {
     const Plans plans = plan_slices(ConvDirection::forward, g, bias != nullptr);
     run_by_sample(g, plans, x, weight, bias, y);
   });
 }
 
-void conv_backward_data(const ConvGeometry& g, const float* dy, const float* weight, float* dx) {
+void conv_backward_data(const ConvGeometry& g, const void* dy, const float* weight, void* dx) {
   translate_errors("conv_backward_data", [&] {
     const Plans plans = plan_slices(ConvDirection::backward_data, g, false);
     run_by_sample(g, plans, dx, weight, nullptr, dy);
   });
 }
 
-void conv_backward_weight(const ConvGeometry& g, const float* x, const float* dy, float* dweight) {
+void conv_backward_weight(const ConvGeometry& g, const void* x, const void* dy, float* dweight) {
   translate_errors("conv_backward_weight", [&] {
     const Plans plans = plan_slices(ConvDirection::backward_weight, g, false);
     const std::size_t bytes = aligned(
@@ -314,8 +322,8 @@ void conv_backward_weight(const ConvGeometry& g, const float* x, const float* dy
     const Buffer parts(bytes * static_cast<std::size_t>(plans.slices.count));
     for_each_slice(g, plans, [&](std::int64_t slice, std::byte* mine) {
       const std::int64_t begin = plans.slices.begin(slice);
-      run(plans.of(slice), x + begin * g.in_size(), parts.floats() + slice * stride, nullptr,
-          dy + begin * g.out_size(), mine);
+      run(plans.of(slice), input(g, x, begin), parts.floats() + slice * stride, nullptr,
+          output(g, dy, begin), mine);
     });
     // All memory before the first sum is added.
     const Buffer buffer(std::max(combine_bytes(*plans.small), combine_bytes(*plans.large)));

@@ -3,6 +3,7 @@
 #include <bit>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "ops/onednn/cache.h"
 #include "ops/onednn/runtime.h"
@@ -26,17 +27,38 @@ struct Descs {
 
 Memory::dims dims_of(const std::array<std::int64_t, 2>& values) { return {values[0], values[1]}; }
 
-Descs descs_of(const ConvGeometry& g, std::int64_t samples, bool with_bias, Tag maps, Tag weights) {
+/// The element types of feature maps and weights.
+struct Types {
+  Memory::data_type maps = kFloat;
+  Memory::data_type weights = kFloat;
+};
+
+/// What the caller has.
+Types user_types(const ConvGeometry& g) {
+  return {g.dtype == DType::bf16 ? Memory::data_type::bf16 : kFloat, kFloat};
+}
+
+/// What to compute in, best first: in bf16 where the maps are, the gradient of a weight in f32;
+/// else through f32.
+std::vector<Types> inner_types(const ConvGeometry& g, ConvDirection direction) {
+  if (g.dtype != DType::bf16) return {{kFloat, kFloat}};
+  constexpr auto kBrain = Memory::data_type::bf16;
+  const bool makes_weight = direction == ConvDirection::backward_weight;
+  return {{kBrain, makes_weight ? kFloat : kBrain}, {kFloat, kFloat}};
+}
+
+Descs descs_of(const ConvGeometry& g, std::int64_t samples, bool with_bias, Tag maps, Tag weights,
+               const Types& types) {
   Descs d;
-  d.x = {{samples, g.in_channels, g.in[0], g.in[1]}, kFloat, maps};
-  d.y = {{samples, g.out_channels, g.out[0], g.out[1]}, kFloat, maps};
+  d.x = {{samples, g.in_channels, g.in[0], g.in[1]}, types.maps, maps};
+  d.y = {{samples, g.out_channels, g.out[0], g.out[1]}, types.maps, maps};
   const std::int64_t outputs = g.out_channels / g.groups;
   const std::int64_t inputs = g.in_channels / g.groups;
   if (g.groups == 1) {
-    d.weight = {{outputs, inputs, g.kernel[0], g.kernel[1]}, kFloat, weights};
+    d.weight = {{outputs, inputs, g.kernel[0], g.kernel[1]}, types.weights, weights};
   } else {
     const Tag grouped = weights == Tag::oihw ? Tag::goihw : weights;
-    d.weight = {{g.groups, outputs, inputs, g.kernel[0], g.kernel[1]}, kFloat, grouped};
+    d.weight = {{g.groups, outputs, inputs, g.kernel[0], g.kernel[1]}, types.weights, grouped};
   }
   if (with_bias) d.bias = {{g.out_channels}, kFloat, Tag::a};
   d.strides = dims_of(g.stride);
@@ -115,6 +137,16 @@ int rank_of(const ConvPlan& plan) {
   return plan.implementation.find("gemm") != std::string::npos ? 1 : 0;
 }
 
+/// oneDNN 2.6's AVX2 kernel of strided 1×1 convolutions gathers and spreads the pixels in whole
+/// vectors of channels: it writes beyond the last channel, and so beyond the tensor or its scratch
+/// memory.
+bool writes_beyond(const ConvPlan& plan, const ConvGeometry& g) {
+  constexpr std::int64_t kVector = 8;
+  const bool strided = g.stride[0] != 1 || g.stride[1] != 1;
+  return strided && g.in_channels / g.groups % kVector != 0 &&
+         plan.implementation.find("1x1:avx2") != std::string::npos;
+}
+
 /// Formats of the feature maps to try; of equal rank the first wins. nhwc is as fast as blocked
 /// memory where it runs directly. For nchw oneDNN has im2col only: it pays to reorder to what it
 /// likes best, which `any` asks for.
@@ -159,16 +191,21 @@ std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry
   const ThreadScope scope(threads);
   const bool last = g.layout == Layout::channels_last;
   std::optional<ConvPlan> best;
-  for (const Tag maps : last ? kLastFormats : kFirstFormats) {
-    auto plan = try_formats(direction, descs_of(g, samples, with_bias, maps, Tag::any), post);
-    if (!plan) continue;
-    if (!best || rank_of(*plan) < rank_of(*best)) best = std::move(plan);
-    if (rank_of(*best) == 0) break;
+  for (const Types& types : inner_types(g, direction)) {
+    for (const Tag maps : last ? kLastFormats : kFirstFormats) {
+      auto plan =
+          try_formats(direction, descs_of(g, samples, with_bias, maps, Tag::any, types), post);
+      if (!plan || writes_beyond(*plan, g)) continue;
+      if (!best || rank_of(*plan) < rank_of(*best)) best = std::move(plan);
+      if (rank_of(*best) == 0) break;
+    }
+    if (best && rank_of(*best) == 0) break;
   }
   if (!best) {
     throw dnnl::error(dnnl_unimplemented, "no implementation of this convolution");
   }
-  const Descs user = descs_of(g, samples, with_bias, last ? Tag::nhwc : Tag::nchw, Tag::oihw);
+  const Descs user =
+      descs_of(g, samples, with_bias, last ? Tag::nhwc : Tag::nchw, Tag::oihw, user_types(g));
   connect(best->x, user.x, direction == ConvDirection::backward_data);
   connect(best->weight, user.weight, direction == ConvDirection::backward_weight);
   connect(best->y, user.y, direction == ConvDirection::forward);
@@ -185,7 +222,7 @@ std::shared_ptr<const ConvPlan> conv_plan(ConvDirection direction, const ConvGeo
   static auto* const plans = new Cache<ConvPlan>(kCachedPlans);
   const Key key{
       static_cast<std::int64_t>(direction),
-      static_cast<std::int64_t>(g.layout),
+      static_cast<std::int64_t>(g.layout) + 2 * static_cast<std::int64_t>(g.dtype),
       samples,
       with_bias ? 1 : 0,
       static_cast<std::int64_t>(post.add) * 4 + static_cast<std::int64_t>(post.activation),

@@ -2,9 +2,11 @@
 // which is exact, and a result is rounded once more where it is stored.
 #pragma once
 
+#include <utility>
+
 #include <evenkeel/core/dtype.h>
 
-namespace evenkeel::norm {
+namespace evenkeel {
 
 template <class T>
 struct ArithmeticOf {
@@ -14,6 +16,7 @@ template <>
 struct ArithmeticOf<bf16> {
   using Type = float;
 };
+/// The type of arithmetic on elements stored as T.
 template <class T>
 using Arithmetic = typename ArithmeticOf<T>::Type;
 
@@ -34,17 +37,22 @@ T stored(V value) {
   return static_cast<T>(static_cast<Arithmetic<T>>(value));
 }
 
-/// Calls f with a value of the dtype's type.
+/// Calls f with a value of the type of f32, f64 or bf16 activations.
 template <class F>
-void with_dtype(DType dtype, F&& f) {
+decltype(auto) with_dtype(DType dtype, F&& f) {
   switch (dtype) {
     case DType::f64:
-      return f(double{});
+      return std::forward<F>(f)(double{});
     case DType::bf16:
-      return f(bf16{});
+      return std::forward<F>(f)(bf16{});
     default:
-      return f(float{});
+      return std::forward<F>(f)(float{});
   }
 }
 
-}  // namespace evenkeel::norm
+/// The dtype of the parameters and statistics beside activations of this dtype.
+constexpr DType parameter_dtype(DType activations) {
+  return activations == DType::bf16 ? DType::f32 : activations;
+}
+
+}  // namespace evenkeel
