@@ -196,7 +196,7 @@ void Bench::run_steps() {
   for (const StepCase& step : step_cases(plan_.quick)) {
     if (!wants_network(step.net)) continue;
     for (const int threads : threads_for(true)) {
-      progress(fmt::format("{}, batch {}, {} threads", step.net, step.batch, threads));
+      progress(fmt::format("{}, batch {}, {} threads", step.name(), step.batch, threads));
       findings_.steps.push_back(
           measure_step(step, threads, workers_, folder_.path(), plan_.runner));
       show(findings_.steps.back());
@@ -207,7 +207,7 @@ void Bench::run_steps() {
 
 void Bench::run_memory() {
   for (const StepCase& step : step_cases(plan_.quick)) {
-    if (!wants_network(step.net)) continue;
+    if (!wants_network(step.net) || step.dtype != DType::f32) continue;
     for (const int threads : threads_for(false)) {
       progress(fmt::format("memory of {}, batch {}, {} threads", step.net, step.batch, threads));
       findings_.memory.push_back(

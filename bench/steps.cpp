@@ -18,13 +18,16 @@ namespace {
 constexpr std::size_t kCheckedSteps = 4;
 /// Relative, of losses after a few updates in float32 by other kernels.
 constexpr double kLossTolerance = 2e-3;
+/// The same of bf16 activations.
+constexpr double kBf16LossTolerance = 3e-2;
 
 using Losses = std::vector<double>;
 
 Candidate own_candidate(const StepCase& step, const StepData& data, Layout layout,
                         bool deterministic, int threads, Losses& losses) {
   const auto own = std::make_shared<OwnStep>(
-      step, data, OwnStepOptions{.layout = layout, .deterministic = deterministic});
+      step, data,
+      OwnStepOptions{.layout = layout, .dtype = step.dtype, .deterministic = deterministic});
   own->prepare(threads);
   for (std::size_t i = 0; i < kCheckedSteps; ++i) losses.push_back(own->run());
   Candidate candidate;
@@ -40,12 +43,13 @@ Candidate own_candidate(const StepCase& step, const StepData& data, Layout layou
 }
 
 /// The largest relative difference; throws Error where it is too large.
-double compare_losses(const Candidate& candidate, const Losses& got, const Losses& wanted) {
+double compare_losses(const Candidate& candidate, const Losses& got, const Losses& wanted,
+                      DType dtype) {
   double worst = got.size() == wanted.size() ? 0 : 1;
   for (std::size_t i = 0; i < std::min(got.size(), wanted.size()); ++i) {
     worst = std::max(worst, std::abs(got[i] - wanted[i]) / std::max(1e-2, std::abs(wanted[i])));
   }
-  if (!(worst <= kLossTolerance)) {
+  if (!(worst <= (dtype == DType::bf16 ? kBf16LossTolerance : kLossTolerance))) {
     fail<Error>("[bench] {}: the losses of the first steps differ by {:.1e}; it is not timed",
                 candidate.name(), worst);
   }
@@ -62,15 +66,18 @@ Json describe(const StepCase& step, const StepData& data, int threads,
   io::write_npy(folder / "batch.npy", data.x);
   io::write_npy(folder / "labels.npy",
                 Tensor::from(std::span<const std::int32_t>(data.labels), {step.batch}));
-  return {{"do", "step"},      {"net", step.net}, {"folder", folder.string()},
-          {"rate", kStepRate}, {"momentum", 0.9}, {"threads", threads}};
+  return {
+      {"do", "step"},    {"net", step.net},    {"folder", folder.string()},   {"rate", kStepRate},
+      {"momentum", 0.9}, {"threads", threads}, {"dtype", name_of(step.dtype)}};
 }
 
 std::vector<StepCase> step_cases(bool quick) {
   std::vector<StepCase> cases{{"mlp", {784}, 16, 15},
                               {"mlp", {784}, 64, 15},
                               {"convnet", {1, 28, 28}, 64, 9},
-                              {"resnet20", {3, 32, 32}, 128, 9}};
+                              {"resnet20", {3, 32, 32}, 128, 9},
+                              {"mlp", {784}, 64, 15, DType::bf16},
+                              {"resnet20", {3, 32, 32}, 128, 9, DType::bf16}};
   if (!quick) cases.push_back({"resnet50", {3, 224, 224}, 8, 4});
   return cases;
 }
@@ -81,7 +88,7 @@ Measurement measure_step(const StepCase& step, int threads,
   const StepData data = data_of(step);
   const bool images = step.sample.rank() == 3;
   Measurement result;
-  result.shape = step.net;
+  result.shape = step.name();
   result.size = {.n = step.batch, .c = step.sample.numel()};
   result.work.threads = threads;
 
@@ -89,13 +96,18 @@ Measurement measure_step(const StepCase& step, int threads,
   std::vector<double> errors;
   Losses reference;
   const bool was_deterministic = deterministic();
+  if (step.dtype != DType::f32) {
+    OwnStep single(step, data, {});
+    single.prepare(threads);
+    for (std::size_t i = 0; i < kCheckedSteps; ++i) reference.push_back(single.run());
+  }
   for (const bool deterministic : {false, true}) {
     for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
       if (!images && layout == Layout::channels_last) continue;
       Losses losses;
       candidates.push_back(own_candidate(step, data, layout, deterministic, threads, losses));
       if (reference.empty()) reference = losses;
-      errors.push_back(compare_losses(candidates.back(), losses, reference));
+      errors.push_back(compare_losses(candidates.back(), losses, reference, step.dtype));
     }
   }
   const Json request = describe(step, data, threads, folder);
@@ -106,7 +118,8 @@ Measurement measure_step(const StepCase& step, int threads,
       const Json losses = worker->ask(
           {{"do", "losses"}, {"key", answer["candidates"][i]["key"]}, {"steps", kCheckedSteps}});
       try {
-        errors.push_back(compare_losses(made[i], losses.at("losses").get<Losses>(), reference));
+        errors.push_back(
+            compare_losses(made[i], losses.at("losses").get<Losses>(), reference, step.dtype));
         candidates.push_back(made[i]);
       } catch (const Error& error) {
         result.refused.emplace_back(error.what());

@@ -19,6 +19,9 @@ struct StepCase {
   Shape sample;
   std::int64_t batch = 1;
   int rounds = 15;
+  DType dtype = DType::f32;  ///< of the activations
+
+  std::string name() const { return dtype == DType::bf16 ? net + ", bf16" : net; }
 };
 
 std::vector<StepCase> step_cases(bool quick);
@@ -29,8 +32,8 @@ Json describe(const StepCase& step, const StepData& data, int threads,
               const std::filesystem::path& folder);
 
 /// Every layout, ours in the default and in the deterministic mode, against the workers'. All begin
-/// with the same weights, and all must have the same losses over the first steps before any is
-/// timed.
+/// with the same weights, and all must have the same losses (those of float32, whatever the dtype)
+/// over the first steps before any is timed.
 Measurement measure_step(const StepCase& step, int threads,
                          std::vector<std::unique_ptr<Worker>>& workers,
                          const std::filesystem::path& folder, RunnerOptions options);

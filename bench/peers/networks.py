@@ -110,10 +110,12 @@ class TrainingStep:
         )
         self.loss = nn.CrossEntropyLoss()
         self.net = torch.compile(net) if compiled else net
+        self.dtype = torch.bfloat16 if request.get("dtype") == "bf16" else None
 
     def __call__(self):
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(self.net(self.x), self.labels)
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype is not None):
+            loss = self.loss(self.net(self.x), self.labels)
         loss.backward()
         self.optimizer.step()
         return loss
