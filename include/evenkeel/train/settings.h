@@ -26,8 +26,8 @@ struct Settings {
 
   std::int64_t epochs = 5;
   std::int64_t batch_size = 64;
-  std::int64_t accumulate = 1;  ///< parts of a batch that go through the network one by one
-  std::optional<double> lr;  ///< the peak of the schedule
+  std::int64_t accumulate = 1;     ///< parts of a batch that go through the network one by one
+  std::optional<double> lr;        ///< the peak of the schedule
   std::string optimizer = "auto";  ///< sgd, or adamw for encoder-small
   double sgd_momentum = 0.9;
   bool nesterov = false;
@@ -40,6 +40,7 @@ struct Settings {
 
   std::string norm = "auto";  ///< a word of norm_kinds(); auto: batch, or layer in encoder-small
   std::string placement = "before";
+  std::string activation = "auto";  ///< in place of ReLU; see model::parse_activation()
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< of batch norm; empty: cumulative average
   double dropout = 0;
@@ -54,7 +55,7 @@ struct Settings {
   bool deterministic = false;
   bool fusion = true;
   std::string memory = "normal";  ///< keep, normal, save: see nn::set_memory
-  std::string layout = "auto";  ///< channels_first, channels_last
+  std::string layout = "auto";    ///< channels_first, channels_last
 
   std::string out;  ///< the run folder; empty: runs/NET-DATA, numbered where it exists
   bool replace = false;
