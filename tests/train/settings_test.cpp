@@ -12,11 +12,17 @@ using testing::TemporaryFolder;
 /// A value of each field that is valid and differs from the default.
 OptionValue another_value(const SettingField& field) {
   static const std::map<std::string, OptionValue> texts{
-      {"net", std::string("convnet")},       {"data", std::string("mnist:some where")},
-      {"optimizer", std::string("adamw")},   {"schedule", std::string("step:3,0.5")},
-      {"norm", std::string("none")},         {"placement", std::string("after")},
-      {"augment", std::string("flip,crop")}, {"layout", std::string("channels_last")},
-      {"memory", std::string("save")},       {"out", std::string("a \"folder\"")}};
+      {"net", std::string("convnet")},
+      {"data", std::string("mnist:some where")},
+      {"optimizer", std::string("adamw")},
+      {"schedule", std::string("step:3,0.5")},
+      {"norm", std::string("none")},
+      {"placement", std::string("after")},
+      {"activation", std::string("leaky_relu:0.2")},
+      {"augment", std::string("flip,crop")},
+      {"layout", std::string("channels_last")},
+      {"memory", std::string("save")},
+      {"out", std::string("a \"folder\"")}};
   switch (field.kind) {
     case SettingKind::flag:
       return !std::get<bool>(field.get(Settings{}));
@@ -168,8 +174,10 @@ TEST(Settings, RefusesWhatDoesNotGoTogether) {
   Settings adamw;
   adamw.optimizer = "adamw";
   adamw.nesterov = true;
-  EXPECT_TRUE(
-      contains(error_of<UsageError>([&] { (void)resolve(adamw, {1, 28, 28}); }), "the optimizer sgd"));
+  EXPECT_TRUE(contains(error_of<UsageError>([&] {
+                         (void)resolve(adamw, {1, 28, 28});
+                       }),
+                       "the optimizer sgd"));
 }
 
 TEST(Resolve, ChoosesNormAndOptimizerOfTheNet) {

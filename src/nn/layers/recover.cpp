@@ -55,6 +55,8 @@ bool invertible(norm::Activation activation, double slope) {
 
 Recovery::Recovery(const Tensor& x, const norm::Affine& affine) {
   const norm::ConstChannelView view = norm::view(x);
+  gamma_.reserve(static_cast<std::size_t>(view.c));
+  beta_.reserve(static_cast<std::size_t>(view.c));
   for (std::int64_t c = 0; c < view.c; ++c) {
     gamma_.push_back(value_or(affine.gamma, c, 1));
     beta_.push_back(value_or(affine.beta, c, 0));
