@@ -62,8 +62,9 @@ Json describe(const StepCase& step, const StepData& data, int threads,
   io::write_npy(folder / "batch.npy", data.x);
   io::write_npy(folder / "labels.npy",
                 Tensor::from(std::span<const std::int32_t>(data.labels), {step.batch}));
-  return {{"do", "step"},      {"net", step.net}, {"folder", folder.string()},
-          {"rate", kStepRate}, {"momentum", 0.9}, {"threads", threads}};
+  return {
+      {"do", "step"},    {"net", step.net},    {"folder", folder.string()},    {"rate", kStepRate},
+      {"momentum", 0.9}, {"threads", threads}, {"activation", step.activation}};
 }
 
 std::vector<StepCase> step_cases(bool quick) {
@@ -72,6 +73,12 @@ std::vector<StepCase> step_cases(bool quick) {
                               {"convnet", {1, 28, 28}, 64, 9},
                               {"resnet20", {3, 32, 32}, 128, 9}};
   if (!quick) cases.push_back({"resnet50", {3, 224, 224}, 8, 4});
+  return cases;
+}
+
+std::vector<StepCase> memory_cases(bool quick) {
+  std::vector<StepCase> cases = step_cases(quick);
+  cases.push_back({"resnet20", {3, 32, 32}, 128, 9, "leaky_relu"});
   return cases;
 }
 

@@ -19,9 +19,12 @@ struct StepCase {
   Shape sample;
   std::int64_t batch = 1;
   int rounds = 15;
+  std::string activation = "auto";  ///< as model::NetworkOptions has it
 };
 
 std::vector<StepCase> step_cases(bool quick);
+/// These, and a network whose activation has an inverse.
+std::vector<StepCase> memory_cases(bool quick);
 
 /// What a worker is asked to make of a step: weights under PyTorch's names, input and labels lie in
 /// `folder`.
