@@ -146,7 +146,7 @@ std::vector<SettingField> make_fields() {
       flag_field("deterministic", "the same bits for any number of threads", &S::deterministic),
       flag_field("fusion", "fuse batch norm with what follows", &S::fusion),
       changeable(choice_field("memory",
-                              "keep, normal or save: ever less for backward, by computing again",
+                              "keep, normal or save: ever less for backward, computed again",
                               &S::memory, {"keep", "normal", "save"})),
       choice_field("layout", "memory order of images", &S::layout,
                    {"auto", "channels_first", "channels_last"}),

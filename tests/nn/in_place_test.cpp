@@ -132,7 +132,8 @@ TEST(InPlace, has_the_result_and_the_statistics_of_the_ordinary_layer_to_the_bit
       Tensor x = twins.input(seed);
       const void* const place = std::as_const(x).raw();
       const Tensor y = twins.over.forward_in_place(std::move(x));
-      EXPECT_EQ(y.raw(), place);
+      const bool few = form.options.ghost_size > 0 && form.shape[2] == 1;
+      EXPECT_EQ(y.raw() == place, !few);
       EXPECT_TRUE(identical(y, expected));
     }
     for (std::size_t i = 0; i < twins.plain.buffers().size(); ++i) {
@@ -163,7 +164,8 @@ TEST(InPlace, has_the_gradients_of_the_ordinary_layer) {
   }
 }
 
-/// The largest error of dx and dγ beside those of f64, as parts of the largest dx and of Σ|g|.
+/// The largest error of dx, as part of the largest dx, and of dγ, as part of the values per
+/// channel: beside a layer in double.
 std::pair<double, double> errors_of(nn::BatchNorm2d& layer, nn::BatchNorm2d& exact, const Tensor& x,
                                     const Tensor& dy) {
   exact.zero_grad();
@@ -173,12 +175,12 @@ std::pair<double, double> errors_of(nn::BatchNorm2d& layer, nn::BatchNorm2d& exa
   (void)layer.forward_in_place(x.clone());
   const Tensor dx = layer.backward(dy);
   const auto gradient = [](nn::Module& of) { return of.parameters()[0].parameter->grad; };
-  const double sum = 0.8 * static_cast<double>(x.numel() / x.dim(1));
+  const auto values = static_cast<double>(x.numel() / x.dim(1));
   return {max_difference(dx, expected) / largest(expected),
-          max_difference(gradient(layer), gradient(exact)) / sum};
+          max_difference(gradient(layer), gradient(exact)) / values};
 }
 
-TEST(InPlace, gradients_are_as_exact_as_those_of_the_ordinary_layer) {
+TEST(InPlace, gradients_are_nearly_as_exact_as_those_of_the_ordinary_layer) {
   for (const auto activation : {norm::Activation::none, norm::Activation::leaky_relu}) {
     for (const float ratio : {0.F, 1.F, 4.F, 8.F}) {
       for (const float scale : {1.F, 1e-3F, 1e3F}) {
@@ -196,9 +198,13 @@ TEST(InPlace, gradients_are_as_exact_as_those_of_the_ordinary_layer) {
         const Tensor x = twins.input();
         ops::accumulate(x, dy);  // so that dγ is more than noise
         auto& reference = dynamic_cast<nn::BatchNorm2d&>(*exact);
+        // The bounds of docs/memory.md.
+        const auto [ordinary_dx, ordinary_dgamma] = errors_of(twins.plain, reference, x, dy);
+        EXPECT_LE(ordinary_dx, 1.2e-7) << ratio << " " << scale;
+        EXPECT_LE(ordinary_dgamma, 0.7e-7) << ratio << " " << scale;
         const auto [dx, dgamma] = errors_of(twins.over, reference, x, dy);
-        EXPECT_LE(dx, 3e-7) << ratio << " " << scale;
-        EXPECT_LE(dgamma, 2e-7) << ratio << " " << scale;
+        EXPECT_LE(dx, 2.5e-7) << ratio << " " << scale;
+        EXPECT_LE(dgamma, 1.2e-7) << ratio << " " << scale;
       }
     }
   }
@@ -370,6 +376,16 @@ TEST(InPlace, is_the_ordinary_layer_with_slopes_that_lose_digits) {
     Tensor x = twins.input();
     const void* const place = std::as_const(x).raw();
     EXPECT_NE(twins.over.forward_in_place(std::move(x)).raw(), place);
+  }
+}
+
+TEST(InPlace, is_the_ordinary_layer_with_few_values_per_channel) {
+  for (const auto& [samples, ghosts] : {std::pair{8, 0}, {9, 0}, {18, 9}, {18, 8}, {11, 9}}) {
+    Twins twins({.shape = {samples, 5, 1, 1}, .options = {.ghost_size = ghosts}});
+    Tensor x = twins.input();
+    const void* const place = std::as_const(x).raw();
+    const bool over = twins.over.forward_in_place(std::move(x)).raw() == place;
+    EXPECT_EQ(over, (samples == 9 || ghosts == 9) && samples != 11) << samples << " " << ghosts;
   }
 }
 

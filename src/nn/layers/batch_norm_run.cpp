@@ -106,6 +106,15 @@ struct BatchNorm::Saved {
     return {memory_bytes, workspace_bytes};
   }
 
+  /// Values per channel in the smallest part.
+  std::int64_t least_values() const {
+    std::int64_t least = x.dim(0);
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+      least = std::min(least, cuts[i + 1] - cuts[i]);
+    }
+    return least * norm::view(x).s;
+  }
+
   /// The largest of size(part) over all parts.
   template <class Size>
   std::size_t most(Size&& size) const {
@@ -281,27 +290,29 @@ bool BatchNorm::gives_up(const Pass& pass) const {
   return memory_ == Memory::save;
 }
 
-/// Whether y may take the memory of x, which is this call's own.
-bool BatchNorm::writes_over(const Tensor& x, const Tensor& addend, Statistics statistics) const {
-  const bool leaky = activation_ == norm::Activation::leaky_relu;
+/// Whether y may take the memory of x, where that is this call's own.
+bool BatchNorm::writes_over(const Pass& pass) const {
+  const Saved& saved = *pass.saved;
+  const bool leaky = saved.activation == norm::Activation::leaky_relu;
   const bool asked = settings_.in_place || (memory_ == Memory::save && leaky);
-  if (!asked || !x.unique() || x.numel() == 0) return false;
-  if (statistics == Statistics::renormalized) return false;
+  if (!asked || saved.statistics == Statistics::renormalized || saved.x.numel() == 0) return false;
   if (!recording()) return true;
-  return !addend.defined() && x.dtype() != DType::bf16 && invertible(activation_, slope_) &&
-         Recovery::pays(channels_, affine());
+  return !saved.added && saved.x.dtype() != DType::bf16 &&
+         invertible(saved.activation, saved.slope) && Recovery::pays(channels_, affine()) &&
+         (saved.statistics == Statistics::running || saved.least_values() >= kLeastValues);
 }
 
 Tensor BatchNorm::forward_all(Tensor x, const Tensor& addend, Statistics statistics) {
   Pass pass;
-  pass.over_x = writes_over(x, addend, statistics);
-  if (pass.over_x) x.set_recomputation(nullptr);
+  const bool own = x.unique();
   *pass.saved = {x.shape(),        x.layout(),  x,      nullptr, {}, statistics,
                  addend.defined(), activation_, slope_, {},      {}, nullptr};
+  pass.saved->cuts = cuts_of(pass, nullptr);
+  pass.over_x = own && writes_over(pass);
+  if (pass.over_x) pass.saved->x.set_recomputation(nullptr);
   if (pass.over_x && recording()) {
     pass.saved->recovery = std::make_unique<const Recovery>(x, affine());
   }
-  pass.saved->cuts = cuts_of(pass, nullptr);
   pass.addend = addend;
   prepare(pass);
   if (recording()) saved_.make_room();

@@ -19,6 +19,10 @@ inline constexpr double kMostShift = 8;
 inline constexpr double kLeastScale = 0x1p-40;
 inline constexpr double kMostScale = 0x1p40;
 
+/// With fewer values per channel dx is little of what it is the difference of (with two of them,
+/// nearly nothing), and x̂ must be better than y has it.
+inline constexpr std::int64_t kLeastValues = 9;
+
 /// Whether the activation has an inverse, and one that keeps digits.
 bool invertible(norm::Activation activation, double slope);
 

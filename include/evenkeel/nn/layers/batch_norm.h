@@ -157,7 +157,7 @@ class BatchNorm : public Module, public TakesAddend {
   std::unique_ptr<const SequenceRows> valid_rows(const Tensor& x) const;
   Statistics statistics_for(const Shape& input, std::int64_t values) const;
   std::vector<std::int64_t> cuts_of(const Pass& pass, const SequenceRows* rows) const;
-  bool writes_over(const Tensor& x, const Tensor& addend, Statistics statistics) const;
+  bool writes_over(const Pass& pass) const;
   Tensor forward_all(Tensor x, const Tensor& addend, Statistics statistics);
   Tensor forward_valid(const Tensor& x, const Tensor& addend, Statistics statistics,
                        std::unique_ptr<const SequenceRows> rows);
