@@ -136,7 +136,8 @@ MemoryMeasurement measure_memory(const StepCase& step, int threads,
                                  std::vector<std::unique_ptr<Worker>>& workers,
                                  const std::filesystem::path& folder, RunnerOptions options) {
   const StepData data = data_of(step);
-  MemoryMeasurement result{step.net, step.batch, threads, {}};
+  const std::string net = step.activation == "auto" ? step.net : step.net + " " + step.activation;
+  MemoryMeasurement result{net, step.batch, threads, {}};
   const bool was_deterministic = deterministic();
   add_own(step, data, threads, options, result.entries);
   set_deterministic(was_deterministic);

@@ -30,6 +30,7 @@ StepData data_of(const StepCase& step) {
 std::unique_ptr<nn::Module> network_of(const StepCase& step) {
   model::NetworkOptions options;
   options.net = step.net;
+  options.activation = step.activation;
   options.input = step.sample;
   return model::build_network(options, kSeed);
 }

@@ -206,8 +206,8 @@ void Bench::run_steps() {
 }
 
 void Bench::run_memory() {
-  for (const StepCase& step : step_cases(plan_.quick)) {
-    if (!wants_network(step.net) || step.dtype != DType::f32) continue;
+  for (const StepCase& step : memory_cases(plan_.quick)) {
+    if (!wants_network(step.net)) continue;
     for (const int threads : threads_for(false)) {
       progress(fmt::format("memory of {}, batch {}, {} threads", step.net, step.batch, threads));
       findings_.memory.push_back(

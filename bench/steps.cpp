@@ -66,9 +66,14 @@ Json describe(const StepCase& step, const StepData& data, int threads,
   io::write_npy(folder / "batch.npy", data.x);
   io::write_npy(folder / "labels.npy",
                 Tensor::from(std::span<const std::int32_t>(data.labels), {step.batch}));
-  return {
-      {"do", "step"},    {"net", step.net},    {"folder", folder.string()},   {"rate", kStepRate},
-      {"momentum", 0.9}, {"threads", threads}, {"dtype", name_of(step.dtype)}};
+  return {{"do", "step"},
+          {"net", step.net},
+          {"folder", folder.string()},
+          {"rate", kStepRate},
+          {"momentum", 0.9},
+          {"threads", threads},
+          {"dtype", name_of(step.dtype)},
+          {"activation", step.activation}};
 }
 
 std::vector<StepCase> step_cases(bool quick) {
@@ -79,6 +84,12 @@ std::vector<StepCase> step_cases(bool quick) {
                               {"mlp", {784}, 64, 15, DType::bf16},
                               {"resnet20", {3, 32, 32}, 128, 9, DType::bf16}};
   if (!quick) cases.push_back({"resnet50", {3, 224, 224}, 8, 4});
+  return cases;
+}
+
+std::vector<StepCase> memory_cases(bool quick) {
+  std::vector<StepCase> cases = step_cases(quick);
+  cases.push_back({"resnet20", {3, 32, 32}, 128, 9, "leaky_relu"});
   return cases;
 }
 

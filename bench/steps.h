@@ -19,12 +19,15 @@ struct StepCase {
   Shape sample;
   std::int64_t batch = 1;
   int rounds = 15;
-  DType dtype = DType::f32;  ///< of the activations
+  DType dtype = DType::f32;         ///< of the activations
+  std::string activation = "auto";  ///< as model::NetworkOptions has it
 
   std::string name() const { return dtype == DType::bf16 ? net + ", bf16" : net; }
 };
 
 std::vector<StepCase> step_cases(bool quick);
+/// These, and a network whose activation has an inverse.
+std::vector<StepCase> memory_cases(bool quick);
 
 /// What a worker is asked to make of a step: weights under PyTorch's names, input and labels lie in
 /// `folder`.

@@ -21,7 +21,7 @@ const std::vector<Group>& groups() {
   static const std::vector<Group> table = {
       {"Network and data", {"net", "data", "out", "epochs", "batch_size", "seed"}},
       {"Normalization",
-       {"norm", "placement", "eps", "momentum", "decay", "weight_standardization"}},
+       {"norm", "placement", "activation", "eps", "momentum", "decay", "weight_standardization"}},
       {"Optimization",
        {"optimizer", "lr", "schedule", "warmup", "weight_decay", "decay_norm", "sgd_momentum",
         "nesterov", "accumulate", "clip", "label_smoothing", "dropout", "augment"}},

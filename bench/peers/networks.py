@@ -14,9 +14,12 @@ class Residual(nn.Module):
         super().__init__()
         self.body = body
         self.shortcut = shortcut
+        self.slope = 0
 
     def forward(self, x):
         passed = x if self.shortcut is None else self.shortcut(x)
+        if self.slope:
+            return nn.functional.leaky_relu_(self.body(x) + passed, self.slope)
         return torch.relu_(self.body(x) + passed)
 
 
@@ -87,6 +90,20 @@ def resnet50():
 NETWORKS = {"mlp": mlp, "convnet": convnet, "resnet20": resnet20, "resnet50": resnet50}
 
 
+def with_activation(net, activation):
+    """In place of ReLU: "auto" for itself, "leaky_relu" or "leaky_relu:0.1"."""
+    if activation == "auto":
+        return net
+    slope = float(activation.partition(":")[2] or 0.01)
+    for module in list(net.modules()):
+        if isinstance(module, Residual):
+            module.slope = slope
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, nn.LeakyReLU(slope, inplace=True))
+    return net
+
+
 # As in bench/memory.cpp.
 WARM_STEPS, WINDOWS, WINDOW_STEPS = 5, 5, 10
 
@@ -96,7 +113,7 @@ class TrainingStep:
 
     def __init__(self, request, layout, compiled):
         folder = request["folder"]
-        net = NETWORKS[request["net"]]()
+        net = with_activation(NETWORKS[request["net"]](), request["activation"])
         with numpy.load(f"{folder}/weights.npz") as weights:
             net.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
         net.train()

@@ -53,20 +53,22 @@ std::unique_ptr<nn::Module> build_residual(const LayerSpec& spec, const std::str
   using Kind = ops::ActivationKind;
   reject_other_children(spec, {"body", "shortcut"}, where);
   const std::string name = spec.options.get("activation", std::string("none"));
+  const double slope = spec.options.get("negative_slope", 0.01);
   spec.options.reject_unknown(where);
   std::optional<Kind> activation;
-  for (const Kind kind : {Kind::relu, Kind::sigmoid, Kind::tanh}) {
+  for (const Kind kind : {Kind::relu, Kind::leaky_relu, Kind::sigmoid, Kind::tanh}) {
     if (name == nn::name_of(kind)) activation = kind;
   }
   if (!activation && name != "none") {
-    fail<UsageError>("[{}] activation is none, relu, sigmoid or tanh, not '{}'", where, name);
+    fail<UsageError>("[{}] activation is none, relu, leaky_relu, sigmoid or tanh, not '{}'", where,
+                     name);
   }
   auto body = nn::to_owned(build_list(require_body(spec, where), where + ", body"));
   std::unique_ptr<nn::Module> shortcut;
   if (const auto* list = find_child(spec, "shortcut"); list != nullptr && !list->empty()) {
     shortcut = nn::to_owned(build_list(*list, where + ", shortcut"));
   }
-  return std::make_unique<nn::Residual>(std::move(body), std::move(shortcut), activation);
+  return std::make_unique<nn::Residual>(std::move(body), std::move(shortcut), activation, slope);
 }
 
 std::unique_ptr<nn::Module> build_concat(const LayerSpec& spec, const std::string& where) {

@@ -9,6 +9,7 @@
 #include "model/network_size.h"
 #include "model/zoo/zoo.h"
 #include <evenkeel/core/error.h>
+#include <evenkeel/model/activation_kinds.h>
 #include <evenkeel/model/network.h>
 #include <evenkeel/model/norm_kinds.h>
 #include <evenkeel/nn/init.h>
@@ -33,6 +34,7 @@ const ZooRow& find_row(const std::string& name) {
 
 void check_options(const NetworkOptions& options) {
   (void)parse_norm(options.norm);
+  (void)parse_activation(options.activation);
   if (!(options.eps >= 0) || !std::isfinite(options.eps)) {
     fail<UsageError>("[net] eps must be 0 or more, got {}", options.eps);
   }
@@ -67,14 +69,21 @@ void check_input(const ZooRow& row, const NetworkOptions& options) {
         row.info.name, options.input.str());
   }
   if (options.dropout > 0 && !row.has_dropout) {
-    fail<UsageError>("[{}] has no dropout; leave it at 0 or use mlp or convnet",
+    fail<UsageError>("[{}] has no dropout; leave it at 0 or use mlp or convnet", row.info.name);
+  }
+  if (options.activation != "auto" && !row.has_relu) {
+    fail<UsageError>("[{}] has no ReLU to take the place of; leave activation at auto, or use mlp",
                      row.info.name);
   }
 }
 
-void draw(Tensor& weight, Random& random, Init init) {
+void draw(Tensor& weight, Random& random, Init init, const ActivationChoice& activation) {
   using nn::init::FanMode;
   nn::init::KaimingOptions kaiming{.slope = 0, .nonlinearity = nn::init::Nonlinearity::relu};
+  if (activation.kind == ops::ActivationKind::leaky_relu) {
+    kaiming.slope = activation.slope;
+    kaiming.nonlinearity = nn::init::Nonlinearity::leaky_relu;
+  }
   switch (init) {
     case Init::kaiming_fan_in:
       kaiming.mode = FanMode::in;
@@ -94,7 +103,8 @@ bool is_linear_map(nn::Module& module) {
 
 /// Draws the weights in front of activations as `init` says and leaves their biases at zero. All
 /// other layers, among them the last linear one, have their own initialization.
-void initialize_named(nn::Module& network, std::uint64_t seed, Init init) {
+void initialize_named(nn::Module& network, std::uint64_t seed, Init init,
+                      const ActivationChoice& activation) {
   std::vector<nn::Module*> modules;
   std::size_t last = 0;
   network.visit([&](const std::string&, nn::Module& module) {
@@ -105,7 +115,7 @@ void initialize_named(nn::Module& network, std::uint64_t seed, Init init) {
   for (std::size_t i = 0; i < modules.size(); ++i) {
     Random random = source.fork(i);
     if (i != last && is_linear_map(*modules[i])) {
-      draw(modules[i]->parameters().front().parameter->value, random, init);
+      draw(modules[i]->parameters().front().parameter->value, random, init, activation);
     } else {
       modules[i]->reset_parameters(random);
     }
@@ -146,6 +156,10 @@ std::unique_ptr<nn::Module> construct_network(const NetworkOptions& options) {
     if (options.layers.empty()) {
       fail<UsageError>("[net] net = \"config\" needs layers: write [[layer]] sections");
     }
+    if (options.activation != "auto") {
+      fail<UsageError>(
+          "[net] activation is of named networks; in a list, write layers such as LeakyReLU");
+    }
     network = nn::to_owned(build_layers(options.layers));
   } else {
     const ZooRow& row = find_row(options.net);
@@ -161,7 +175,8 @@ std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::ui
   if (options.net == "config") {
     network->initialize(seed);
   } else {
-    initialize_named(*network, seed, find_row(options.net).init);
+    initialize_named(*network, seed, find_row(options.net).init,
+                     parse_activation(options.activation));
   }
   return network;
 }

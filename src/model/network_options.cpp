@@ -63,6 +63,7 @@ NetworkOptions network_options(const Config& config) {
   }
   options.norm = values.get("norm", options.norm);
   options.placement = placement_of(values.get("placement", std::string("before")));
+  options.activation = values.get("activation", options.activation);
   options.eps = values.get("eps", options.eps);
   options.momentum = momentum_of(values, options.momentum);
   options.dropout = values.get("dropout", options.dropout);
@@ -85,6 +86,7 @@ void put_network_options(const NetworkOptions& options, Config& config) {
   values.set("net", options.net);
   values.set("norm", options.norm);
   values.set("placement", name_of(options.placement));
+  if (options.activation != "auto") values.set("activation", options.activation);
   values.set("eps", options.eps);
   if (options.momentum) {
     values.set("momentum", *options.momentum);

@@ -117,6 +117,7 @@ model::NetworkOptions network_options(const Settings& settings, const Shape& sam
   options.placement = settings.placement == "after"   ? model::Placement::after
                       : settings.placement == "input" ? model::Placement::input
                                                       : model::Placement::before;
+  options.activation = settings.activation;
   options.eps = settings.eps;
   options.momentum = settings.momentum;
   options.dropout = settings.dropout;

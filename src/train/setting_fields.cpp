@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "train/setting_builders.h"
+#include <evenkeel/model/activation_kinds.h>
 #include <evenkeel/model/norm_kinds.h>
 #include <evenkeel/optim/schedule.h>
 #include <evenkeel/optim/table.h>
@@ -35,6 +36,17 @@ SettingField norm_field() {
     const std::string text = to_text("norm", value);
     if (text != "auto") (void)model::parse_norm(text);  // throws for one that does not exist
     settings.norm = text;
+  };
+  return field;
+}
+
+SettingField activation_field() {
+  SettingField field =
+      text_field("activation", "in place of ReLU: relu, leaky_relu[:0.01]", &Settings::activation);
+  field.set = [](Settings& settings, const OptionValue& value) {
+    const std::string text = to_text("activation", value);
+    (void)model::parse_activation(text);  // throws for one that does not exist
+    settings.activation = text;
   };
   return field;
 }
@@ -115,6 +127,7 @@ std::vector<SettingField> make_fields() {
       norm_field(),
       choice_field("placement", "norm before or after the activation, or at the input only",
                    &S::placement, {"before", "after", "input"}),
+      activation_field(),
       number_field("eps", "epsilon of the normalization", &S::eps, {}),
       optional_field("momentum", "weight of the new value in batch norm's running statistics",
                      &S::momentum, "cumulative", {0, 1, false, false}),
@@ -133,7 +146,7 @@ std::vector<SettingField> make_fields() {
       flag_field("deterministic", "the same bits for any number of threads", &S::deterministic),
       flag_field("fusion", "fuse batch norm with what follows", &S::fusion),
       changeable(choice_field("memory",
-                              "keep, normal or save: ever less for backward, by computing again",
+                              "keep, normal or save: ever less for backward, computed again",
                               &S::memory, {"keep", "normal", "save"})),
       choice_field("layout", "memory order of images", &S::layout,
                    {"auto", "channels_first", "channels_last"}),

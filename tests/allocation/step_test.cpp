@@ -11,6 +11,7 @@
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/model/network.h>
 #include <evenkeel/nn/fusion.h>
+#include <evenkeel/nn/memory.h>
 #include <evenkeel/optim/optim.h>
 
 namespace evenkeel::train {
@@ -28,6 +29,8 @@ struct Case {
   std::string net;
   std::string optimizer;
   Shape sample;
+  nn::Memory memory = nn::Memory::normal;
+  std::string activation = "auto";
 };
 
 void PrintTo(const Case& what, std::ostream* out) { *out << what.net << " " << what.optimizer; }
@@ -43,11 +46,13 @@ struct Training {
     model::NetworkOptions options;
     options.net = what.net;
     options.input = what.sample;
+    options.activation = what.activation;
     options.classes = 4;
     options.dropout = what.net == "mlp" ? 0.1 : 0.0;
     network = model::build_network(options, 3);
     network->set_needs_input_gradient(false);
     nn::fuse(*network);
+    nn::set_memory(*network, what.memory);
     optimizer = optim::make_optimizer(what.optimizer, optim::make_groups(*network, {}), {});
     stepper = std::make_unique<Stepper>(*network, *optimizer, 0.1, 1.0);
     std::vector<std::int64_t> sizes{kBatch};
@@ -136,12 +141,15 @@ TEST_P(StepWithoutMemory, ChangesNothingAndLeaksNothing) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, StepWithoutMemory,
-                         ::testing::Values(Case{"mlp", "sgd", {1, 6, 6}},
-                                           Case{"mlp", "adamw", {1, 6, 6}},
-                                           Case{"convnet", "sgd", {3, 8, 8}},
-                                           Case{"resnet20", "sgd", {3, 16, 16}}),
-                         [](const auto& row) { return row.param.net + "_" + row.param.optimizer; });
+INSTANTIATE_TEST_SUITE_P(
+    Networks, StepWithoutMemory,
+    ::testing::Values(Case{"mlp", "sgd", {1, 6, 6}}, Case{"mlp", "adamw", {1, 6, 6}},
+                      Case{"convnet", "sgd", {3, 8, 8}}, Case{"resnet20", "sgd", {3, 16, 16}},
+                      Case{"convnet", "sgd", {3, 8, 8}, nn::Memory::save, "leaky_relu"}),
+    [](const auto& row) {
+      return row.param.net + "_" + row.param.optimizer +
+             (row.param.activation == "auto" ? "" : "_leaky_relu_save");
+    });
 
 }  // namespace
 }  // namespace evenkeel::train

@@ -26,6 +26,7 @@ struct Case {
   std::string net;
   Shape sample;
   nn::Memory memory;
+  std::string activation = "auto";
 };
 
 /// Bytes that the C library holds from the system.
@@ -42,6 +43,7 @@ TEST_P(WarmStep, AsksTheSystemForNothing) {
   model::NetworkOptions options;
   options.net = what.net;
   options.input = what.sample;
+  options.activation = what.activation;
   const auto network = model::build_network(options, 3);
   network->set_needs_input_gradient(false);
   nn::fuse(*network);
@@ -78,15 +80,18 @@ TEST_P(WarmStep, AsksTheSystemForNothing) {
   EXPECT_LE(blocks, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, WarmStep,
-                         ::testing::Values(Case{"mlp", {1, 28, 28}, nn::Memory::normal},
-                                           Case{"convnet", {1, 16, 16}, nn::Memory::normal},
-                                           Case{"convnet", {1, 16, 16}, nn::Memory::save},
-                                           Case{"resnet20", {3, 16, 16}, nn::Memory::normal},
-                                           Case{"resnet20", {3, 16, 16}, nn::Memory::save}),
-                         [](const auto& row) {
-                           return row.param.net + "_" + std::string(nn::name_of(row.param.memory));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Networks, WarmStep,
+    ::testing::Values(Case{"mlp", {1, 28, 28}, nn::Memory::normal},
+                      Case{"convnet", {1, 16, 16}, nn::Memory::normal},
+                      Case{"convnet", {1, 16, 16}, nn::Memory::save},
+                      Case{"resnet20", {3, 16, 16}, nn::Memory::normal},
+                      Case{"resnet20", {3, 16, 16}, nn::Memory::save},
+                      Case{"resnet20", {3, 16, 16}, nn::Memory::save, "leaky_relu"}),
+    [](const auto& row) {
+      return row.param.net + "_" + std::string(nn::name_of(row.param.memory)) +
+             (row.param.activation == "auto" ? "" : "_leaky_relu");
+    });
 
 }  // namespace
 }  // namespace evenkeel::train

@@ -119,6 +119,27 @@ TEST(LayerList, PrefersChannelsLastWithAConvolutionInside) {
   EXPECT_FALSE(prefers_channels_last(listed("[[layer]]\ntype = \"Flatten\"", {3, 8, 8}, 3)));
 }
 
+TEST(LayerList, ResidualMayEndWithLeakyReluOfASlope) {
+  const auto built = build_network(listed(R"(
+    [[layer]]
+    type = "Residual"
+    activation = "leaky_relu"
+    negative_slope = 0.2
+    body = [{type = "BatchNorm1d", num_features = 3, in_place = true}, {type = "LeakyReLU"}]
+  )",
+                                          {3}, 3),
+                                   7);
+  const auto& residual = dynamic_cast<const nn::Residual&>(built->child(0));
+  EXPECT_EQ(residual.activation(), ops::ActivationKind::leaky_relu);
+  EXPECT_EQ(residual.slope(), 0.2);
+  const nn::Module& norm = built->child(0).child(0).child(0);
+  EXPECT_TRUE(dynamic_cast<const nn::BatchNorm&>(norm).settings().in_place);
+  EXPECT_NE(build_fault("[[layer]]\ntype = \"Residual\"\nactivation = \"leaky_relu\"\n"
+                        "negative_slope = 0\nbody = [{type = \"Tanh\"}]")
+                .find("negative_slope above 0"),
+            std::string::npos);
+}
+
 TEST(LayerList, NamesTheLayerOfAFault) {
   EXPECT_EQ(build_fault("[[layer]]\ntype = \"ReLU\"\n[[layer]]\ntype = \"BatchNorm1D\"\n"),
             "[config] layer 1 (BatchNorm1D): [layer] there is no layer type 'BatchNorm1D'; did you "

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/support.h"
+#include <evenkeel/model/activation_kinds.h>
 #include <evenkeel/model/network.h>
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/batch_norm.h>
@@ -185,17 +186,18 @@ TEST(Network, EncoderTakesSequencesOfAnyLengthAndImagesInPatches) {
   EXPECT_EQ(sequences->output_shape({2, 12, 5}), (Shape{2, 9}));
   const auto images = build_network(named("encoder-small", {3, 32, 32}), 1);
   EXPECT_EQ(images->state_dict()[0].second.shape(), (Shape{64, 3, 4, 4}));
-  EXPECT_TRUE(contains(message_of<ShapeError>([] { build_network(named("encoder-small", {40}), 1); }),
-                       "sequences"));
   EXPECT_TRUE(contains(
-      message_of<ShapeError>([] { build_network(named("encoder-small", {1, 30, 28}), 1); }),
-      "multiples of 4"));
+      message_of<ShapeError>([] { build_network(named("encoder-small", {40}), 1); }), "sequences"));
+  EXPECT_TRUE(contains(message_of<ShapeError>([] {
+                         build_network(named("encoder-small", {1, 30, 28}), 1);
+                       }),
+                       "multiples of 4"));
 }
 
 TEST(Network, EncoderKnowsFourNorms) {
   NetworkOptions options = named("encoder-small", {3, 16, 16});
-  for (const auto& [norm, type] : {std::pair{"layer", "LayerNorm"}, {"rms", "RMSNorm"},
-                                   {"batch", "BatchNorm1d"}}) {
+  for (const auto& [norm, type] :
+       {std::pair{"layer", "LayerNorm"}, {"rms", "RMSNorm"}, {"batch", "BatchNorm1d"}}) {
     options.norm = norm;
     EXPECT_EQ(count_type(*build_network(options, 1), type), 7) << norm;  // two a layer, one behind
   }
@@ -218,6 +220,50 @@ TEST(Network, StandardizesTheWeightsOfConvolutionsWhereAsked) {
     ++standardized;
   });
   EXPECT_EQ(standardized, 21);
+}
+
+TEST(Network, AnotherActivationTakesThePlaceOfReLU) {
+  for (const auto& [net, count] :
+       {std::pair{"mlp", 2}, {"convnet", 4}, {"resnet20", 10}, {"preact-resnet20", 19}}) {
+    NetworkOptions options = named(net, {3, 16, 16});
+    EXPECT_EQ(count_type(*build_network(options, 1), "ReLU"), count) << net;
+    options.activation = "leaky_relu:0.2";
+    const auto network = build_network(options, 1);
+    EXPECT_EQ(count_type(*network, "ReLU"), 0) << net;
+    EXPECT_EQ(count_type(*network, "LeakyReLU"), count) << net;
+    network->visit([](const std::string& path, nn::Module& module) {
+      if (const auto* activation = dynamic_cast<nn::Activation*>(&module)) {
+        EXPECT_EQ(activation->slope(), 0.2) << path;
+      }
+      if (const auto* residual = dynamic_cast<nn::Residual*>(&module);
+          residual != nullptr && residual->activation()) {
+        EXPECT_EQ(residual->activation(), ops::ActivationKind::leaky_relu) << path;
+        EXPECT_EQ(residual->slope(), 0.2) << path;
+      }
+    });
+  }
+}
+
+TEST(Network, NetworksWithoutReLUAndListsRefuseAnActivation) {
+  NetworkOptions options = named("paper-mlp", {3, 16, 16});
+  options.activation = "leaky_relu";
+  EXPECT_TRUE(contains(message_of<UsageError>([&] { build_network(options, 1); }), "has no ReLU"));
+  options.net = "config";
+  options.layers = {{"Flatten", {}, {}}};
+  EXPECT_TRUE(
+      contains(message_of<UsageError>([&] { build_network(options, 1); }), "of named networks"));
+}
+
+TEST(Activation, IsAWord) {
+  EXPECT_EQ(parse_activation("auto").kind, ops::ActivationKind::relu);
+  EXPECT_EQ(parse_activation("leaky_relu").slope, 0.01);
+  EXPECT_EQ(parse_activation("leaky_relu:0.25").slope, 0.25);
+  EXPECT_TRUE(contains(message_of<UsageError>([] { parse_activation("leaky_rel"); }),
+                       "did you mean 'leaky_relu'"));
+  for (const char* const text : {"relu:1", "leaky_relu:", "leaky_relu:0", "leaky_relu:-1",
+                                 "leaky_relu:inf", "leaky_relu:nan", "leaky_relu:0.1x", "swish"}) {
+    EXPECT_THROW(parse_activation(text), UsageError) << text;
+  }
 }
 
 TEST(Network, NormBeforeReplacesTheBias) {
@@ -297,6 +343,7 @@ TEST(Network, RefusesOptionsOutOfRange) {
   refuses([](NetworkOptions& o) { o.norm = "median"; });
   refuses([](NetworkOptions& o) { o.norm = "group:0"; });
   refuses([](NetworkOptions& o) { o.norm = "batch:4"; });
+  refuses([](NetworkOptions& o) { o.activation = "tanhh"; });
   refuses([](NetworkOptions& o) { o.eps = -1; });
   refuses([](NetworkOptions& o) { o.eps = NAN; });
   refuses([](NetworkOptions& o) { o.momentum = 1.5; });
@@ -308,6 +355,7 @@ TEST(NetworkOptions, SurviveAConfig) {
   NetworkOptions options = named("convnet", {3, 20, 24}, 5);
   options.norm = "none";
   options.placement = Placement::after;
+  options.activation = "leaky_relu:0.2";
   options.eps = 1e-3;
   options.momentum = std::nullopt;
   options.dropout = 0.1;
@@ -318,6 +366,7 @@ TEST(NetworkOptions, SurviveAConfig) {
   EXPECT_EQ(back.net, "convnet");
   EXPECT_EQ(back.norm, "none");
   EXPECT_EQ(back.placement, Placement::after);
+  EXPECT_EQ(back.activation, "leaky_relu:0.2");
   EXPECT_EQ(back.eps, 1e-3);
   EXPECT_FALSE(back.momentum);
   EXPECT_EQ(back.dropout, 0.1);

@@ -2,7 +2,9 @@
 
 #include "nn/errors.h"
 #include "nn/gradient_check.h"
+#include <evenkeel/nn/fusion.h>
 #include <evenkeel/nn/layers/activation.h>
+#include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/concat.h>
 #include <evenkeel/nn/layers/conv.h>
 #include <evenkeel/nn/layers/dropout.h>
@@ -190,6 +192,32 @@ TEST(Residual, gradients_are_those_of_central_differences) {
       EXPECT_LE(report.error, kGradientTolerance) << report.where;
     }
   }
+}
+
+TEST(Residual, leaky_relu_behind_the_sum_has_its_slope_fused_or_not) {
+  for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+    Residual plain(Sequential{Conv2d(2, 2, 3, {.padding = 1}), BatchNorm2d(2)},
+                   ops::ActivationKind::leaky_relu, 0.25);
+    plain.initialize(2);
+    Residual fused(plain);
+    EXPECT_EQ(nn::fuse(fused), 1);
+    EXPECT_EQ(fused.options().get("negative_slope", 0.0), 0.25);
+    const Tensor x = random_tensor({3, 2, 4, 3}, 1, DType::f32, layout);
+    const Tensor dy = random_tensor({3, 2, 4, 3}, 2, DType::f32, layout);
+    const Tensor y = plain.forward(x);
+    Tensor expected = Tensor::like(x);
+    const auto body = plain.body().clone();
+    ops::add(body->forward(x), x, expected);
+    ops::activation_forward(ops::ActivationKind::leaky_relu, expected, expected, 0.25);
+    EXPECT_TRUE(identical(y, expected));
+    EXPECT_TRUE(identical(fused.forward(x), y));
+    EXPECT_TRUE(identical(fused.backward(dy), plain.backward(dy)));
+    for (Module* net : {static_cast<Module*>(&plain), static_cast<Module*>(&fused)}) {
+      const auto report = check_gradients(*net, random_tensor({3, 2, 4, 3}, 1, DType::f64, layout));
+      EXPECT_LE(report.error, kGradientTolerance) << report.where;
+    }
+  }
+  EXPECT_THROW(Residual(Identity(), ops::ActivationKind::leaky_relu, 0.0), UsageError);
 }
 
 TEST(Residual, body_that_hands_its_gradient_through_does_not_spoil_it) {

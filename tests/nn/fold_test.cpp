@@ -90,12 +90,14 @@ TEST(Fold, ResidualSumsAreDoneByTheLastConvolution) {
       Residual(Sequential{Conv2d(8, 16, 3, {.stride = 2, .padding = 1}), BatchNorm2d(16)},
                Sequential{Conv2d(8, 16, 1, {.stride = 2}), BatchNorm2d(16)},
                ops::ActivationKind::relu),
+      Residual(Sequential{Conv2d(16, 16, 1), BatchNorm2d(16)}, ops::ActivationKind::leaky_relu,
+               0.25),
       GlobalAvgPool(),
       Linear(16, 4)};
   const FoldReport report = expect_same_function(net, {2, 3, 8, 8});
-  EXPECT_EQ(report.folded.size(), 5U);
+  EXPECT_EQ(report.folded.size(), 6U);
   EXPECT_EQ(report.activations, 2);
-  EXPECT_EQ(report.sums, 2);
+  EXPECT_EQ(report.sums, 3);
   EXPECT_TRUE(report.kept.empty());
 }
 

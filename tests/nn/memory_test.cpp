@@ -157,11 +157,19 @@ TEST(Memory, nothing_is_computed_again_where_nothing_is_kept) {
   EXPECT_NE(layer.forward(x).recomputation(), nullptr);
 }
 
-nn::Sequential residual_net() {
-  const auto block = [] {
-    return nn::Residual(nn::Sequential{nn::Conv2d(4, 4, 3, {.padding = 1}), nn::BatchNorm2d(4),
-                                       nn::LeakyReLU(0.1), nn::Conv2d(4, 4, 1), nn::BatchNorm2d(4)},
-                        ops::ActivationKind::relu);
+/// What saving memory writes over its input (in_place_test.cpp) stands behind leaky_relu alone.
+enum class Within { relu, leaky_relu };
+
+nn::Sequential residual_net(Within within = Within::relu) {
+  const auto block = [&] {
+    nn::Sequential body{nn::Conv2d(4, 4, 3, {.padding = 1}), nn::BatchNorm2d(4)};
+    if (within == Within::relu) {
+      body.add(nn::ReLU());
+    } else {
+      body.add(nn::LeakyReLU(0.1));
+    }
+    body.add(nn::Conv2d(4, 4, 1)).add(nn::BatchNorm2d(4));
+    return nn::Residual(std::move(body), ops::ActivationKind::relu);
   };
   nn::Sequential net{
       nn::Conv2d(2, 4, 3, {.padding = 1}),
@@ -209,6 +217,30 @@ TEST(Memory, gradients_keep_their_bits_when_it_is_saved) {
   }
 }
 
+TEST(Memory, gradients_behind_leaky_relu_differ_by_rounding_when_it_is_saved) {
+  for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+    nn::Sequential normal = residual_net(Within::leaky_relu);
+    normal.to(DType::f64);
+    nn::Sequential saving(normal);
+    nn::set_memory(saving, nn::Memory::save);
+    const Tensor x = random_tensor({6, 2, 8, 8}, 1, DType::f64, layout);
+    EXPECT_TRUE(identical(saving.forward(x), normal.forward(x)));
+    const Tensor dy = random_tensor({6, 3}, 3, DType::f64);
+    const auto expect_close = [](const Tensor& got, const Tensor& wanted) {
+      const double scale =
+          testing::max_difference(wanted, Tensor::zeros(wanted.shape(), DType::f64));
+      EXPECT_LE(testing::max_difference(got, wanted), 1e-12 * std::max(scale, 1.0));
+    };
+    expect_close(saving.backward(dy), normal.backward(dy));
+    for (std::size_t i = 0; i < normal.parameters().size(); ++i) {
+      expect_close(saving.parameters()[i].parameter->grad, normal.parameters()[i].parameter->grad);
+    }
+    for (std::size_t i = 0; i < normal.buffers().size(); ++i) {
+      EXPECT_TRUE(identical(saving.buffers()[i].buffer->value, normal.buffers()[i].buffer->value));
+    }
+  }
+}
+
 /// Bytes that one forward leaves behind for backward.
 std::size_t kept_by(nn::Sequential& net, const Tensor& x) {
   const std::size_t before = memory_stats().current;
@@ -248,11 +280,13 @@ TEST(Memory, normally_what_is_large_and_takes_one_pass_is_made_again) {
 
 TEST(Memory, nothing_stays_behind_after_backward) {
   for (const nn::Memory memory : {nn::Memory::keep, nn::Memory::normal, nn::Memory::save}) {
-    nn::Sequential net = residual_net();
-    nn::set_memory(net, memory);
-    const std::size_t before = memory_stats().current;
-    (void)net.backward(net.forward(random_tensor({6, 2, 8, 8}, 1)));
-    EXPECT_EQ(memory_stats().current, before);
+    for (const Within within : {Within::relu, Within::leaky_relu}) {
+      nn::Sequential net = residual_net(within);
+      nn::set_memory(net, memory);
+      const std::size_t before = memory_stats().current;
+      (void)net.backward(net.forward(random_tensor({6, 2, 8, 8}, 1)));
+      EXPECT_EQ(memory_stats().current, before);
+    }
   }
 }
 

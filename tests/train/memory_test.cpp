@@ -23,9 +23,10 @@ using testing::tiny_splits;
 class Training {
  public:
   Training(const std::string& net, Layout layout, nn::Memory memory, std::int64_t samples,
-           std::int64_t extent) {
+           std::int64_t extent, const std::string& activation = "auto") {
     model::NetworkOptions options;
     options.net = net;
+    options.activation = activation;
     options.input = {3, extent, extent};
     network_ = model::build_network(options, 5);
     network_->set_needs_input_gradient(false);
@@ -113,6 +114,31 @@ TEST(SavedMemory, OfAResidualNetworkIsSixTenthsOfItsPeak) {
   EXPECT_LE(static_cast<double>(saving.peak()), 0.6 * most);
   EXPECT_EQ(normal.bits(), keeping.bits());
   EXPECT_EQ(saving.bits(), keeping.bits());
+}
+
+TEST(SavedMemory, BehindLeakyReluTrainsWithTheSameDigits) {
+  for (const char* const net :
+       {"mlp", "convnet", "resnet20", "preact-resnet20", "densenet-small"}) {
+    for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+      Training keeping(net, layout, nn::Memory::keep, 6, 16, "leaky_relu:0.1");
+      Training saving(net, layout, nn::Memory::save, 6, 16, "leaky_relu:0.1");
+      EXPECT_EQ(saving.step().loss, keeping.step().loss) << net;  // of the same weights
+      for (int i = 0; i < 2; ++i) {
+        const double expected = keeping.step().loss;
+        EXPECT_NEAR(saving.step().loss, expected, 1e-3 * expected) << net;
+      }
+    }
+  }
+}
+
+TEST(SavedMemory, BehindLeakyReluIsLessThanWithReLU) {
+  Training keeping("resnet20", Layout::channels_last, nn::Memory::keep, 64, 32, "leaky_relu");
+  Training saving("resnet20", Layout::channels_last, nn::Memory::save, 64, 32, "leaky_relu");
+  Training relu("resnet20", Layout::channels_last, nn::Memory::save, 64, 32);
+  for (Training* training : {&keeping, &saving, &relu}) training->step();
+  const auto peak = static_cast<double>(saving.peak());
+  EXPECT_LE(peak, 0.57 * static_cast<double>(keeping.peak()));
+  EXPECT_LE(peak, 0.99 * static_cast<double>(relu.peak()));
 }
 
 Settings settings_with(const std::filesystem::path& out, const std::string& memory) {

@@ -12,11 +12,17 @@ using testing::TemporaryFolder;
 /// A value of each field that is valid and differs from the default.
 OptionValue another_value(const SettingField& field) {
   static const std::map<std::string, OptionValue> texts{
-      {"net", std::string("convnet")},       {"data", std::string("mnist:some where")},
-      {"optimizer", std::string("adamw")},   {"schedule", std::string("step:3,0.5")},
-      {"norm", std::string("none")},         {"placement", std::string("after")},
-      {"augment", std::string("flip,crop")}, {"layout", std::string("channels_last")},
-      {"dtype", std::string("bf16")},        {"memory", std::string("save")},
+      {"net", std::string("convnet")},
+      {"data", std::string("mnist:some where")},
+      {"optimizer", std::string("adamw")},
+      {"schedule", std::string("step:3,0.5")},
+      {"norm", std::string("none")},
+      {"placement", std::string("after")},
+      {"activation", std::string("leaky_relu:0.2")},
+      {"augment", std::string("flip,crop")},
+      {"layout", std::string("channels_last")},
+      {"dtype", std::string("bf16")},
+      {"memory", std::string("save")},
       {"out", std::string("a \"folder\"")}};
   switch (field.kind) {
     case SettingKind::flag:

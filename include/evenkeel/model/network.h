@@ -19,6 +19,7 @@ struct NetworkOptions {
   std::string net = "mlp";     ///< a name of networks(), or "config" for a layer list
   std::string norm = "batch";  ///< a word of norm_kinds(), such as "group:8" or "none"
   Placement placement = Placement::before;
+  std::string activation = "auto";  ///< in place of ReLU; see parse_activation()
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< PyTorch's convention; empty: cumulative average
   double dropout = 0.0;                  ///< after each hidden block of the networks that have it
@@ -49,8 +50,8 @@ std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::ui
 /// Whether inputs are better given channels last.
 bool prefers_channels_last(const NetworkOptions& options);
 
-/// NetworkOptions from config values (keys net, norm, placement, eps, momentum, dropout,
-/// weight_standardization, input, classes) and back.
+/// NetworkOptions from config values (keys net, norm, placement, activation, eps, momentum,
+/// dropout, weight_standardization, input, classes) and back.
 NetworkOptions network_options(const Config& config);
 void put_network_options(const NetworkOptions& options, Config& config);
 

@@ -12,7 +12,7 @@ namespace evenkeel::nn {
 enum class Memory : std::uint8_t {
   keep,    ///< every layer keeps what its backward needs
   normal,  ///< large tensors that batch norm gave are made again by the one pass that made them
-  save     ///< all that batch norm gave, behind residual sums too, is made again
+  save     ///< all that batch norm gave, behind residual sums too, is made again, or what it got
 };
 
 /// Tensors of so many bytes are large: they leave the caches between forward and backward, and to
@@ -27,9 +27,11 @@ Memory memory_of(std::string_view name);
 /// Sets it for the forwards that follow, in `network` and everything below; returns how many layers
 /// it concerns. A convolution or linear layer behind a batch norm (and the activation and residual
 /// sum that are fused into it; see fuse()) then keeps no input: its backward normalizes again what
-/// batch norm keeps anyway, with the statistics of forward. Gradients keep their bits. Parameters
-/// must not change between forward and backward, as otherwise. Other layers stay as they are, and
-/// batch norms for which nobody called this are normal.
+/// batch norm keeps anyway, with the statistics of forward. Gradients keep their bits; but with
+/// `save`, a batch norm that a LeakyReLU is fused into works as with BatchNormOptions::in_place, and
+/// its gradients differ by rounding. Parameters must not change between forward and backward, as
+/// otherwise. Other layers stay as they are, and batch norms for which nobody called this are
+/// normal.
 int set_memory(Module& network, Memory memory);
 
 }  // namespace evenkeel::nn

@@ -93,6 +93,9 @@ class Module {
 
   /// y for x. Keeps x's dtype and layout unless the layer says otherwise.
   virtual Tensor forward(const Tensor& x) = 0;
+  /// forward for an x that the caller gives away (by std::move): where no other handle has its
+  /// memory, y may be written over it. Copies of the handle make it a plain forward.
+  virtual Tensor forward_in_place(Tensor x) { return forward(x); }
   /// dx for dy, for the latest forward not yet taken back; adds to the parameters' gradients.
   /// Throws StateError without such a forward, ShapeError for a dy that is not like its result.
   virtual Tensor backward(const Tensor& dy) = 0;

@@ -41,6 +41,7 @@ struct Settings {
 
   std::string norm = "auto";  ///< a word of norm_kinds(); auto: batch, or layer in encoder-small
   std::string placement = "before";
+  std::string activation = "auto";  ///< in place of ReLU; see model::parse_activation()
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< of batch norm; empty: cumulative average
   double dropout = 0;

@@ -7,8 +7,10 @@
 namespace evenkeel::model {
 namespace {
 
-void add_activation(nn::Sequential& net, ops::ActivationKind kind) {
-  if (kind == ops::ActivationKind::sigmoid) {
+void add_activation(nn::Sequential& net, const ActivationChoice& choice) {
+  if (choice.kind == ops::ActivationKind::leaky_relu) {
+    net.add(nn::LeakyReLU(choice.slope));
+  } else if (choice.kind == ops::ActivationKind::sigmoid) {
     net.add(nn::Sigmoid());
   } else {
     net.add(nn::ReLU());
@@ -18,7 +20,9 @@ void add_activation(nn::Sequential& net, ops::ActivationKind kind) {
 }  // namespace
 
 Blocks::Blocks(const NetworkOptions& options)
-    : options_(options), norm_(parse_norm(options.norm)) {}
+    : options_(options),
+      norm_(parse_norm(options.norm)),
+      activation_(parse_activation(options.activation)) {}
 
 void Blocks::add_norm(nn::Sequential& net, std::int64_t features, bool spatial) const {
   net.add(norm_.kind->make({features, spatial, options_.eps, options_.momentum, norm_.number}));
@@ -36,7 +40,8 @@ void Blocks::add_linear(nn::Sequential& net, std::int64_t in, std::int64_t out,
                         ops::ActivationKind activation) const {
   net.add(nn::Linear(in, out, {.bias = !before()}));
   if (before()) add_norm(net, out, false);
-  add_activation(net, activation);
+  add_activation(
+      net, activation == ops::ActivationKind::relu ? activation_ : ActivationChoice{activation});
   if (after()) add_norm(net, out, false);
 }
 
@@ -59,7 +64,7 @@ void Blocks::add_conv(nn::Sequential& net, std::int64_t in, std::int64_t out, st
 
 void Blocks::add_preactivation(nn::Sequential& net, std::int64_t channels) const {
   if (before()) add_norm(net, channels, true);
-  net.add(nn::ReLU());
+  add_activation(net, activation_);
   if (after()) add_norm(net, channels, true);
 }
 

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include <evenkeel/model/activation_kinds.h>
 #include <evenkeel/model/network.h>
 #include <evenkeel/model/norm_kinds.h>
 #include <evenkeel/nn/layers/activation.h>
@@ -28,9 +29,10 @@ class Blocks {
   void add_input_norm1d(nn::Sequential& net, std::int64_t features) const;
   void add_input_norm2d(nn::Sequential& net, std::int64_t channels) const;
 
+  /// The activation is the options' where that is relu.
   void add_linear(nn::Sequential& net, std::int64_t in, std::int64_t out,
                   ops::ActivationKind activation) const;
-  /// A convolution with ReLU.
+  /// A convolution with ReLU, or the options' activation; so below.
   void add_conv(nn::Sequential& net, std::int64_t in, std::int64_t out, std::int64_t kernel,
                 std::int64_t stride = 1, std::int64_t groups = 1) const;
   /// The other order, of networks whose blocks begin with the normalization: norm, ReLU (or, placed
@@ -43,6 +45,8 @@ class Blocks {
   void add_last_conv(nn::Sequential& net, std::int64_t in, std::int64_t out, std::int64_t kernel,
                      std::int64_t stride = 1) const;
   void end_residual(nn::Sequential& net, std::int64_t channels) const;
+  /// In place of ReLU.
+  const ActivationChoice& activation() const { return activation_; }
   /// Dropout, unless it is 0.
   void add_dropout(nn::Sequential& net) const;
 
@@ -58,6 +62,7 @@ class Blocks {
 
   const NetworkOptions& options_;
   NormChoice norm_;
+  ActivationChoice activation_;
 };
 
 }  // namespace evenkeel::model

@@ -12,17 +12,17 @@
 namespace evenkeel::model {
 namespace {
 
-/// Appends relu(body(x) + shortcut(x)). Where the shape changes, the shortcut is a 1×1 projection
-/// (option B of the paper), else the identity.
+/// Appends relu(body(x) + shortcut(x)), or with another activation. Where the shape changes, the
+/// shortcut is a 1×1 projection (option B of the paper), else the identity.
 void add_residual(nn::Sequential& net, const Blocks& blocks, nn::Sequential body, std::int64_t in,
                   std::int64_t out, std::int64_t stride) {
-  constexpr auto relu = ops::ActivationKind::relu;
+  const auto& [kind, slope] = blocks.activation();
   if (stride != 1 || in != out) {
     nn::Sequential shortcut;
     blocks.add_last_conv(shortcut, in, out, 1, stride);
-    net.add(nn::Residual(std::move(body), std::move(shortcut), relu));
+    net.add(nn::Residual(std::move(body), std::move(shortcut), kind, slope));
   } else {
-    net.add(nn::Residual(std::move(body), relu));
+    net.add(nn::Residual(std::move(body), kind, slope));
   }
   blocks.end_residual(net, out);
 }

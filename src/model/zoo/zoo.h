@@ -28,6 +28,7 @@ struct Weights {
 struct ZooRow {
   NetworkInfo info;
   bool has_dropout;
+  bool has_relu;  ///< which another activation may take the place of
   Init init;
   Weights weights;
   /// `options.input` is what info.input says.

@@ -103,6 +103,7 @@ BatchNorm::BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNor
     fail<UsageError>("[BatchNorm] expected at least one channel, got {}", channels);
   }
   if (renorm_) check_renorm(*renorm_, settings_.track_running_stats);
+  set_in_place(settings_.in_place);
   if (settings_.affine) {
     weight_ = register_parameter("weight", {channels}, ParameterKind::norm_scale);
     bias_ = register_parameter("bias", {channels}, ParameterKind::norm_shift);
@@ -131,6 +132,7 @@ Options BatchNorm::options() const {
   if (settings_.freeze != Freeze::none) {
     result.set("freeze", std::string(nn::name_of(settings_.freeze)));
   }
+  if (settings_.in_place) result.set("in_place", true);
   if (renorm_) {
     result.set("r_max", renorm_->r_max);
     result.set("d_max", renorm_->d_max);
@@ -158,6 +160,15 @@ void BatchNorm::reset_running_stats() {
 void BatchNorm::set_momentum(std::optional<double> momentum) {
   check_momentum(momentum, "momentum");
   settings_.momentum = momentum;
+}
+
+void BatchNorm::set_in_place(bool on) {
+  if (on && renorm_) {
+    fail<UsageError>(
+        "[BatchRenorm] in_place is for batch norm, whose result gives its input back; leave it "
+        "out");
+  }
+  settings_.in_place = on;
 }
 
 void BatchNorm::expect_freezable(Freeze what) const { check_freezable(what, label()); }
@@ -214,6 +225,7 @@ std::string BatchNorm::mode_note() const {
   std::string note;
   const auto add = [&note](const std::string& part) { note += (note.empty() ? "" : ", ") + part; };
   if (settings_.ghost_size > 0) add(fmt::format("virtual batches of {}", settings_.ghost_size));
+  if (settings_.in_place) add("in place");
   if (statistics_held()) add("running statistics fixed");
   if (holds_affine(settings_.freeze) && settings_.affine) add("gamma and beta fixed");
   return note;

@@ -40,6 +40,7 @@ BatchNormOptions read_settings(const Options& options, std::string_view layer) {
                layer, "small_batch");
   settings.freeze = value_of(options.get("freeze", std::string(name_of(settings.freeze))), kFreezes,
                              layer, "freeze");
+  settings.in_place = options.get("in_place", settings.in_place);
   return settings;
 }
 
@@ -54,7 +55,7 @@ RenormOptions read_renorm(const Options& options) {
 
 const char* const kKeys =
     "num_features, eps, momentum or decay or cumulative, affine, track_running_stats, unbiased, "
-    "ghost_size, small_batch, freeze";
+    "ghost_size, small_batch, freeze, in_place";
 
 void add_samples(LayerRow& row, const std::vector<Shape>& inputs,
                  const std::vector<Options>& variants) {
@@ -83,7 +84,8 @@ LayerRow row_of(std::string name, const std::string& shape, const std::vector<Sh
                {{"track_running_stats", false}},
                {{"ghost_size", std::int64_t{2}}},
                {{"small_batch", std::string("running_stats")}, {"freeze", std::string("affine")}},
-               {{"freeze", std::string("statistics")}}});
+               {{"freeze", std::string("statistics")}},
+               {{"in_place", true}}});
   return row;
 }
 

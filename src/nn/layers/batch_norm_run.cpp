@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "nn/layers/checks.h"
+#include "nn/layers/recover.h"
 #include "nn/layers/renorm.h"
 #include "nn/layers/sequence_rows.h"
 #include <evenkeel/core/memory.h>
@@ -66,20 +67,26 @@ ops::ActivationKind kind_of(norm::Activation activation) {
 struct BatchNorm::Saved {
   Shape shape;  ///< of the input
   Layout layout;
-  Tensor x;  ///< what was normalized: the input, or its valid steps as rows
+  Tensor x;  ///< what was normalized: the input, or its valid steps as rows; y where recovery is
   std::unique_ptr<const SequenceRows> rows;
   Tensor y;  ///< of an activation behind valid steps
   Statistics statistics;
   bool added;
   norm::Activation activation;
   double slope;
-  std::vector<std::int64_t> cuts;  ///< of x into virtual batches
-  Bytes memory;                    ///< of their states, and corrections
+  std::vector<std::int64_t> cuts;            ///< of x into virtual batches
+  Bytes memory;                              ///< of their states, and corrections
+  std::unique_ptr<const Recovery> recovery;  ///< where y was written over x
 
   /// What follows in the normalizing pass itself.
   norm::Epilogue epilogue() const {
     if (rows != nullptr) return {};
     return {activation, slope, std::nullopt};
+  }
+
+  /// What the states are bound for: y has the signs that a mask would.
+  norm::Epilogue state_epilogue() const {
+    return recovery != nullptr ? norm::Epilogue{} : epilogue();
   }
 
   std::size_t correction_bytes() const {
@@ -93,10 +100,29 @@ struct BatchNorm::Saved {
     std::size_t workspace_bytes = 0;
     for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
       const auto in = slice(norm::view(x), cuts[i], cuts[i + 1]);
-      memory_bytes += norm::state_size(in, epilogue()) + correction_bytes();
+      memory_bytes += norm::state_size(in, state_epilogue()) + correction_bytes();
       workspace_bytes = std::max(workspace_bytes, norm::workspace_size(in));
     }
     return {memory_bytes, workspace_bytes};
+  }
+
+  /// Values per channel in the smallest part.
+  std::int64_t least_values() const {
+    std::int64_t least = x.dim(0);
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+      least = std::min(least, cuts[i + 1] - cuts[i]);
+    }
+    return least * norm::view(x).s;
+  }
+
+  /// The largest of size(part) over all parts.
+  template <class Size>
+  std::size_t most(Size&& size) const {
+    std::size_t result = 0;
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+      result = std::max(result, size(slice(norm::view(x), cuts[i], cuts[i + 1])));
+    }
+    return result;
   }
 
   /// f(begin, end, state, correction) for each part.
@@ -106,8 +132,8 @@ struct BatchNorm::Saved {
     const auto channels = static_cast<std::size_t>(x.dim(1));
     for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
       const auto in = slice(norm::view(x), cuts[i], cuts[i + 1]);
-      const std::size_t bytes = norm::state_size(in, epilogue());
-      norm::BatchNormState state = norm::bind_state(rest.first(bytes), in, epilogue());
+      const std::size_t bytes = norm::state_size(in, state_epilogue());
+      norm::BatchNormState state = norm::bind_state(rest.first(bytes), in, state_epilogue());
       rest = rest.subspan(bytes);
       Correction correction;
       if (correction_bytes() > 0) {
@@ -126,7 +152,9 @@ struct BatchNorm::Pass {
   Tensor y;  ///< like saved->x
   Tensor addend;
   Bytes workspace, scratch;
+  Bytes mask;               ///< of one part, where nobody keeps it
   bool keeps_state = true;  ///< whether the states are wanted by somebody
+  bool over_x = false;      ///< y takes x's memory
 };
 
 /// y once more, from what backward needs anyway.
@@ -238,7 +266,7 @@ std::vector<std::int64_t> BatchNorm::cuts_of(const Pass& pass, const SequenceRow
   return cuts;
 }
 
-Tensor BatchNorm::forward(const Tensor& x) {
+Tensor BatchNorm::forward_in_place(Tensor x) {
   // Whatever happens, the addend is of this call alone.
   const Tensor addend = std::exchange(addend_, {}).to(x.layout());
   check(x.shape());
@@ -248,24 +276,43 @@ Tensor BatchNorm::forward(const Tensor& x) {
   const std::int64_t values = rows != nullptr ? rows->count() : x.numel() / channels_;
   const Statistics statistics = statistics_for(x.shape(), values);
   return rows != nullptr ? forward_valid(x, addend, statistics, std::move(rows))
-                         : forward_all(x, addend, statistics);
+                         : forward_all(std::move(x), addend, statistics);
 }
 
 /// Whether layers behind may have the result of this forward computed again.
 bool BatchNorm::gives_up(const Pass& pass) const {
   const Saved& saved = *pass.saved;
-  if (!recording() || saved.statistics == Statistics::renormalized || saved.x.numel() == 0) {
+  if (!recording() || saved.statistics == Statistics::renormalized || saved.x.numel() == 0 ||
+      saved.recovery != nullptr) {
     return false;
   }
   if (memory_ == Memory::normal) return !saved.added && saved.x.bytes() >= kLargeTensor;
   return memory_ == Memory::save;
 }
 
-Tensor BatchNorm::forward_all(const Tensor& x, const Tensor& addend, Statistics statistics) {
+/// Whether y may take the memory of x, where that is this call's own.
+bool BatchNorm::writes_over(const Pass& pass) const {
+  const Saved& saved = *pass.saved;
+  const bool leaky = saved.activation == norm::Activation::leaky_relu;
+  const bool asked = settings_.in_place || (memory_ == Memory::save && leaky);
+  if (!asked || saved.statistics == Statistics::renormalized || saved.x.numel() == 0) return false;
+  if (!recording()) return true;
+  return !saved.added && saved.x.dtype() != DType::bf16 &&
+         invertible(saved.activation, saved.slope) && Recovery::pays(channels_, affine()) &&
+         (saved.statistics == Statistics::running || saved.least_values() >= kLeastValues);
+}
+
+Tensor BatchNorm::forward_all(Tensor x, const Tensor& addend, Statistics statistics) {
   Pass pass;
+  const bool own = x.unique();
   *pass.saved = {x.shape(),        x.layout(),  x,      nullptr, {}, statistics,
-                 addend.defined(), activation_, slope_, {},      {}};
+                 addend.defined(), activation_, slope_, {},      {}, nullptr};
   pass.saved->cuts = cuts_of(pass, nullptr);
+  pass.over_x = own && writes_over(pass);
+  if (pass.over_x) pass.saved->x.set_recomputation(nullptr);
+  if (pass.over_x && recording()) {
+    pass.saved->recovery = std::make_unique<const Recovery>(x, affine());
+  }
   pass.addend = addend;
   prepare(pass);
   if (recording()) saved_.make_room();
@@ -287,7 +334,7 @@ Tensor BatchNorm::forward_valid(const Tensor& x, const Tensor& addend, Statistic
   Tensor packed = rows->gather(x);
   *pass.saved = {x.shape(),  x.layout(),       std::move(packed), nullptr, {},
                  statistics, addend.defined(), activation_,       slope_,  {},
-                 {}};
+                 {},         nullptr};
   pass.saved->cuts = cuts_of(pass, rows.get());
   pass.saved->rows = std::move(rows);
   prepare(pass);
@@ -308,7 +355,11 @@ void BatchNorm::prepare(Pass& pass) const {
   Saved& saved = *pass.saved;
   const auto [memory_bytes, workspace_bytes] = saved.sizes();
   pass.keeps_state = saved.statistics != Statistics::running || recording();
-  pass.y = Tensor::like(saved.x);
+  pass.y = pass.over_x ? saved.x : Tensor::like(saved.x);
+  if (saved.recovery != nullptr) {
+    pass.mask = Bytes(saved.most(
+        [&](const norm::ConstChannelView& in) { return norm::state_size(in, saved.epilogue()); }));
+  }
   pass.workspace = Bytes(workspace_bytes);
   if (pass.keeps_state) saved.memory = Bytes(memory_bytes);
   if (saved.statistics == Statistics::renormalized) {
@@ -323,11 +374,18 @@ void BatchNorm::run(Pass& pass) {
   const std::span<std::byte> workspace = pass.workspace.span;
   const norm::ConstChannelView x = norm::view(saved.x);
   const norm::ChannelView y = norm::view(pass.y);
+  const auto bind_mask = [&](norm::BatchNormState& state, const norm::ConstChannelView& in) {
+    if (saved.recovery == nullptr) return;
+    state.mask = norm::bind_state(pass.mask.span, in, saved.epilogue()).mask;
+  };
   if (saved.statistics == Statistics::running) {
     const auto mean = std::as_const(*this).buffer(mean_).span<double>();
     const auto var = std::as_const(*this).buffer(var_).span<double>();
     norm::BatchNormState state;
-    if (pass.keeps_state) state = norm::bind_state(saved.memory.span, x, epilogue);
+    if (pass.keeps_state) {
+      state = norm::bind_state(saved.memory.span, x, saved.state_epilogue());
+      bind_mask(state, x);
+    }
     norm::forward_infer(x, affine(), settings_.eps, mean, var, epilogue, y,
                         pass.keeps_state ? &state : nullptr, workspace);
     return;
@@ -341,6 +399,7 @@ void BatchNorm::run(Pass& pass) {
     const auto in = slice(x, begin, end);
     const auto out = slice(y, begin, end);
     if (all.add) epilogue.add = slice(*all.add, begin, end);
+    bind_mask(state, in);
     bool folded = true;
     if (saved.statistics == Statistics::renormalized) {
       RenormMemory memory{state, correction, pass.scratch.doubles(), workspace};
@@ -358,8 +417,9 @@ Tensor BatchNorm::backward_in_place(Tensor dy) {
   const std::shared_ptr<const Saved> saved = saved_.top(*this);
   Tensor gradient = expect_gradient(*this, dy, saved->shape, saved->x.dtype(), saved->layout);
   dy = Tensor();
-  Tensor dx = saved->rows != nullptr ? backward_valid(*saved, gradient)
-                                     : backward_all(*saved, std::move(gradient));
+  Tensor dx = saved->rows != nullptr       ? backward_valid(*saved, gradient)
+              : saved->recovery != nullptr ? backward_recovered(*saved, std::move(gradient))
+                                           : backward_all(*saved, std::move(gradient));
   saved_.pop();
   return dx;
 }
@@ -370,6 +430,40 @@ Tensor BatchNorm::backward_all(const Saved& saved, Tensor dy) {
   if (saved.added) addend_gradient = Tensor::like(saved.x);
   run_back(saved, dy, dx, addend_gradient);
   addend_gradient_ = std::move(addend_gradient);
+  return dx;
+}
+
+/// Of y, which nobody needs any more once there is dx, unless others have it too.
+Tensor BatchNorm::backward_recovered(const Saved& saved, Tensor dy) {
+  const bool own = saved.x.unique();
+  const norm::Epilogue epilogue = saved.epilogue();
+  const bool in_place = dy.unique();
+  Tensor dx = in_place ? dy : own ? saved.x : Tensor::like(saved.x);
+  Tensor z = own ? saved.x : dx;
+  if (in_place && !own && saved.recovery->rewrites(epilogue)) z = Tensor::like(saved.x);
+  const Bytes scratch(saved.most(
+      [&](const norm::ConstChannelView& in) { return Recovery::scratch_size(in, epilogue); }));
+  const Bytes workspace(saved.sizes().second);
+  Recovery::Part part;
+  norm::ConstVectorView gamma;
+  if (settings_.affine) {
+    gamma = affine().gamma;
+    part.dgamma = norm::VectorView(parameter(weight_).grad);
+    part.dbeta = norm::VectorView(parameter(bias_).grad);
+  }
+  part.constant = saved.statistics == Statistics::running;
+  saved.for_each_part([&](std::int64_t begin, std::int64_t end, const norm::BatchNormState& state,
+                          const Correction& /*none*/) {
+    part.begin = begin;
+    part.y = slice(norm::view(saved.x), begin, end);
+    part.z = slice(norm::view(z), begin, end);
+    part.dy = slice(norm::view(std::as_const(dy)), begin, end);
+    part.dx = slice(norm::view(dx), begin, end);
+    part.mean = state.mean;
+    part.var = state.var;
+    part.inv_std = state.inv_std;
+    saved.recovery->backward(part, gamma, epilogue, scratch.span, workspace.span);
+  });
   return dx;
 }
 

@@ -22,12 +22,13 @@ std::vector<Shape> Concat::child_inputs(const Shape& input) const {
   return std::vector<Shape>(size(), input);
 }
 
-Tensor Concat::run_forward(const Tensor& x) {
+Tensor Concat::run_forward(Tensor x) {
   const Shape shape = output_shape(x.shape());
   std::vector<Tensor> parts;
   std::vector<Shape> shapes;
   for (std::size_t i = 0; i < size(); ++i) {
-    parts.push_back(child(i).forward(x));
+    const bool last = i + 1 == size();
+    parts.push_back(last ? child(i).forward_in_place(std::move(x)) : child(i).forward(x));
     shapes.push_back(parts.back().shape());
   }
   Tensor y = concat(shape, std::move(parts));

@@ -5,10 +5,10 @@
 
 namespace evenkeel::nn {
 
-Tensor Container::forward(const Tensor& x) {
+Tensor Container::forward_in_place(Tensor x) {
   (void)output_shape(x.shape());
   Rollback rollback(*this);
-  Tensor y = run_forward(x);
+  Tensor y = run_forward(std::move(x));
   rollback.keep();
   return y;
 }

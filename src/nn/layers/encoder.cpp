@@ -37,7 +37,8 @@ std::unique_ptr<Module> make_norm(const EncoderOptions& options, std::int64_t em
   const double eps = options.eps;
   if (kind == "layer") return to_owned(LayerNorm({embed}, {.eps = eps}));
   if (kind == "rms") return to_owned(RMSNorm({embed}, {.eps = eps}));
-  if (kind == "batch") return to_owned(BatchNorm1d(embed, {.eps = eps, .momentum = options.momentum}));
+  if (kind == "batch")
+    return to_owned(BatchNorm1d(embed, {.eps = eps, .momentum = options.momentum}));
   if (kind == "none") return to_owned(Identity());
   fail<UsageError>("[EncoderLayer] norm is layer, rms, batch or none, not '{}'{}", kind,
                    did_you_mean(kind, {"layer", "rms", "batch", "none"}));
@@ -114,7 +115,7 @@ Tensor EncoderLayer::feed_back(const Tensor& dy) {
   return gradient;
 }
 
-Tensor EncoderLayer::run_forward(const Tensor& x) {
+Tensor EncoderLayer::run_forward(Tensor x) {
   expect_dtype(*this, x, *child(kLinear1).parameters().front().parameter);
   const auto rows = std::make_shared<const SequenceRows>(valid_steps(*this, x.shape()), x.dim(2),
                                                          RowOrder::by_sequence);

@@ -127,28 +127,29 @@ std::vector<Shape> Graph::child_inputs(const Shape& input) const {
   return result;
 }
 
-Tensor Graph::run_forward(const Tensor& x) {
+Tensor Graph::run_forward(Tensor x) {
   std::vector<Shape> shapes = node_shapes(x.shape());
   std::vector<Tensor> values(nodes_.size());
-  values[0] = x;
+  const Layout layout = x.layout();
+  values[0] = std::move(x);
   for (std::size_t i = 1; i <= output_; ++i) {
     if (!live_[i]) continue;
     const Node& node = nodes_[i];
     std::vector<Tensor> parts;
     for (const std::size_t j : node.inputs) parts.push_back(values[j]);
+    for (const std::size_t j : node.inputs) {
+      if (last_use_[j] == i && j != output_) values[j] = Tensor();
+    }
     if (node.kind == NodeKind::module) {
-      values[i] = child(node.child).forward(parts[0]);
+      values[i] = child(node.child).forward_in_place(std::move(parts[0]));
     } else if (node.kind == NodeKind::concat) {
       values[i] = concat(shapes[i], std::move(parts));
     } else {
       values[i] = parts[0];
       for (std::size_t k = 1; k < parts.size(); ++k) values[i] = sum(values[i], parts[k]);
     }
-    for (const std::size_t j : node.inputs) {
-      if (last_use_[j] == i && j != output_) values[j] = Tensor();
-    }
   }
-  if (recording()) saved_.push({std::move(shapes), x.layout(), values[output_].dtype()});
+  if (recording()) saved_.push({std::move(shapes), layout, values[output_].dtype()});
   return values[output_];
 }
 

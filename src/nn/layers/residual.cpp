@@ -1,4 +1,5 @@
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "nn/layers/checks.h"
@@ -28,11 +29,11 @@ BatchNorm* last_batch_norm(Module& module) { return dynamic_cast<BatchNorm*>(las
 }  // namespace
 
 Residual::Residual(std::unique_ptr<Module> body, std::unique_ptr<Module> shortcut,
-                   std::optional<Kind> activation)
-    : activation_(activation) {
+                   std::optional<Kind> activation, double slope)
+    : activation_(activation), slope_(slope) {
   if (!body) fail<UsageError>("[Residual] expected a body, got a null pointer");
-  if (activation == Kind::leaky_relu) {
-    fail<UsageError>("[Residual] expected relu, sigmoid or tanh after the sum, got leaky_relu");
+  if (activation == Kind::leaky_relu && (!(slope > 0) || !std::isfinite(slope))) {
+    fail<UsageError>("[Residual] expected a negative_slope above 0, got {}; use relu for 0", slope);
   }
   register_child("body", std::move(body));
   if (shortcut) register_child("shortcut", std::move(shortcut));
@@ -44,7 +45,9 @@ Module& Residual::shortcut() {
 }
 
 Options Residual::options() const {
-  return {{"activation", std::string(activation_ ? name_of(*activation_) : "none")}};
+  Options result{{"activation", std::string(activation_ ? name_of(*activation_) : "none")}};
+  if (activation_ == Kind::leaky_relu) result.set("negative_slope", slope_);
+  return result;
 }
 
 Shape Residual::output_shape(const Shape& input) const {
@@ -58,11 +61,11 @@ std::vector<Shape> Residual::child_inputs(const Shape& input) const {
 }
 
 bool Residual::join() {
-  const bool fits = !activation_ || *activation_ == Kind::relu;
+  const bool fits = !activation_ || *activation_ == Kind::relu || *activation_ == Kind::leaky_relu;
   if (joined_ || !fits) return false;
   if (auto* conv = dynamic_cast<FoldedConv*>(last_layer(body()))) {
     if (conv->conv().activation()) return false;
-    if (activation_) conv->set_activation({ops::ActivationKind::relu});
+    if (activation_) conv->set_activation({*activation_, slope_});
     conv->set_joined(true);
     joined_ = true;
     return true;
@@ -73,7 +76,10 @@ bool Residual::join() {
     return false;
   }
   clear_saved();
-  if (activation_) norm->fuse_activation(norm::Activation::relu, 0);
+  if (activation_) {
+    norm->fuse_activation(
+        activation_ == Kind::relu ? norm::Activation::relu : norm::Activation::leaky_relu, slope_);
+  }
   norm->set_joined(true);
   joined_ = true;
   return true;
@@ -93,7 +99,7 @@ std::string Residual::fusion_note() const {
   return joined_ ? "sum and activation done by the body's last layer" : std::string();
 }
 
-Tensor Residual::run_forward(const Tensor& x) {
+Tensor Residual::run_forward(Tensor x) {
   if (joined_) {
     auto* const last = dynamic_cast<TakesAddend*>(last_layer(body()));
     if (last == nullptr) {
@@ -101,13 +107,13 @@ Tensor Residual::run_forward(const Tensor& x) {
                        label());
     }
     last->set_addend(has_shortcut() ? shortcut().forward(x) : x);
-    return body().forward(x);
+    return body().forward_in_place(std::move(x));
   }
   const Tensor main = body().forward(x);
-  const Tensor side = has_shortcut() ? shortcut().forward(x) : x;
+  const Tensor side = has_shortcut() ? shortcut().forward_in_place(std::move(x)) : std::move(x);
   Tensor y = sum(main, side);
   if (activation_) {
-    ops::activation_forward(*activation_, y, y);
+    ops::activation_forward(*activation_, y, y, slope_);
     if (recording()) saved_.push(y);
   }
   return y;
@@ -131,7 +137,7 @@ Tensor Residual::run_backward(Tensor dy) {
     const Tensor given = expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout());
     dy = Tensor();
     gradient = given.unique() ? given : Tensor::like(y);
-    ops::activation_backward(*activation_, y, given, gradient);
+    ops::activation_backward(*activation_, y, given, gradient, slope_);
   } else {
     gradient = std::move(dy);
   }

@@ -40,9 +40,9 @@ std::vector<Shape> Sequential::child_inputs(const Shape& input) const {
   return result;
 }
 
-Tensor Sequential::run_forward(const Tensor& x) {
-  Tensor y = x;
-  for (std::size_t i = 0; i < size(); ++i) y = child(i).forward(y);
+Tensor Sequential::run_forward(Tensor x) {
+  Tensor y = std::move(x);
+  for (std::size_t i = 0; i < size(); ++i) y = child(i).forward_in_place(std::move(y));
   return y;
 }
 

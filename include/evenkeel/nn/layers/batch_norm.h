@@ -49,6 +49,11 @@ struct BatchNormOptions {
   std::int64_t ghost_size = 0;
   SmallBatch small_batch = SmallBatch::error;
   Freeze freeze = Freeze::none;  ///< as by freeze()
+  /// Write y over x where x is given away (forward_in_place()), keep y alone for backward, and have
+  /// x̂ back from it (Rota Bulò et al., 2018): with nothing or a LeakyReLU behind, in the same pass.
+  /// y and the statistics keep their bits; gradients differ by rounding (docs/memory.md). Elsewhere
+  /// (behind ReLU or a sum, with padding) it has no effect; renormalized layers refuse it.
+  bool in_place = false;
 };
 
 /// The limits of batch renormalization (Ioffe, 2017), which grow from those of batch norm (1 and 0)
@@ -73,7 +78,8 @@ class BatchNorm : public Module, public TakesAddend {
  public:
   Options options() const override;
   Shape output_shape(const Shape& input) const override;
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return forward_in_place(x); }
+  Tensor forward_in_place(Tensor x) override;
   Tensor backward(const Tensor& dy) override { return backward_in_place(dy); }
   Tensor backward_in_place(Tensor dy) override;
   void reset_parameters(Random& random) override;
@@ -118,7 +124,10 @@ class BatchNorm : public Module, public TakesAddend {
   void set_joined(bool on) { joined_ = on; }
   /// Which results layers behind may have computed again instead of keeping them (set_memory() of a
   /// network). Where virtual batches are corrected, or steps of sequences left out, they keep them.
+  /// Memory::save makes a layer with a LeakyReLU in_place, too.
   void set_memory(Memory memory) { memory_ = memory; }
+  /// As the option; throws what the constructor would.
+  void set_in_place(bool on);
 
  protected:
   BatchNorm(std::int64_t channels, int min_rank, int max_rank, BatchNormOptions options,
@@ -148,13 +157,15 @@ class BatchNorm : public Module, public TakesAddend {
   std::unique_ptr<const SequenceRows> valid_rows(const Tensor& x) const;
   Statistics statistics_for(const Shape& input, std::int64_t values) const;
   std::vector<std::int64_t> cuts_of(const Pass& pass, const SequenceRows* rows) const;
-  Tensor forward_all(const Tensor& x, const Tensor& addend, Statistics statistics);
+  bool writes_over(const Pass& pass) const;
+  Tensor forward_all(Tensor x, const Tensor& addend, Statistics statistics);
   Tensor forward_valid(const Tensor& x, const Tensor& addend, Statistics statistics,
                        std::unique_ptr<const SequenceRows> rows);
   bool gives_up(const Pass& pass) const;
   void prepare(Pass& pass) const;
   void run(Pass& pass);
   Tensor backward_all(const Saved& saved, Tensor dy);
+  Tensor backward_recovered(const Saved& saved, Tensor dy);
   Tensor backward_valid(const Saved& saved, const Tensor& dy);
   void run_back(const Saved& saved, const Tensor& dy, Tensor& dx, Tensor& addend_gradient);
 

@@ -17,14 +17,15 @@ class Container : public Module {
  public:
   /// The shape that each child gets where the container gets `input`, in the order of the children.
   virtual std::vector<Shape> child_inputs(const Shape& input) const = 0;
-  Tensor forward(const Tensor& x) final;
+  Tensor forward(const Tensor& x) final { return forward_in_place(x); }
+  Tensor forward_in_place(Tensor x) final;
   Tensor backward(const Tensor& dy) final { return backward_in_place(dy); }
   Tensor backward_in_place(Tensor dy) final;
 
  protected:
-  /// Forward and backward through the children. What these throw needs no clearing up. dy is this
-  /// function's own: what it gives to a child as its last handle may be written over.
-  virtual Tensor run_forward(const Tensor& x) = 0;
+  /// Forward and backward through the children. What these throw needs no clearing up. x and dy are
+  /// the function's own: what it gives to a child as its last handle may be written over.
+  virtual Tensor run_forward(Tensor x) = 0;
   virtual Tensor run_backward(Tensor dy) = 0;
 };
 

@@ -47,7 +47,7 @@ class EncoderLayer : public Cloneable<EncoderLayer, Container> {
   std::vector<Shape> child_inputs(const Shape& input) const override;
 
  protected:
-  Tensor run_forward(const Tensor& x) override;
+  Tensor run_forward(Tensor x) override;
   Tensor run_backward(Tensor dy) override;
 
  private:

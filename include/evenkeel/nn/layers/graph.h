@@ -57,7 +57,7 @@ class Graph : public Cloneable<Graph, Container> {
   void set_needs_input_gradient(bool on) override;
 
  protected:
-  Tensor run_forward(const Tensor& x) override;
+  Tensor run_forward(Tensor x) override;
   Tensor run_backward(Tensor dy) override;
 
  private:

@@ -35,7 +35,7 @@ class Sequential : public Cloneable<Sequential, Container> {
   void set_needs_input_gradient(bool on) override;
 
  protected:
-  Tensor run_forward(const Tensor& x) override;
+  Tensor run_forward(Tensor x) override;
   Tensor run_backward(Tensor dy) override;
 };
 
