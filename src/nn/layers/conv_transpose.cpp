@@ -5,6 +5,7 @@
 #include "nn/layers/offset_map.h"
 #include "nn/layers/pair_options.h"
 #include "nn/layers/rows.h"
+#include "nn/layers/sequence_rows.h"
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/conv_transpose.h>
 #include <evenkeel/ops/elementwise.h>

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include <evenkeel/core/error.h>
-
 namespace evenkeel::nn {
 
 OffsetMap::OffsetMap(std::vector<Table> tables) : outer_(std::move(tables)) {
@@ -46,12 +44,6 @@ std::vector<std::int64_t> strides_of(const Shape& shape) {
     strides[i - 1] = strides[i] * shape[d];
   }
   return strides;
-}
-
-void expect_float(const Module& layer, const Tensor& x) {
-  if (x.defined() && (x.dtype() == DType::f32 || x.dtype() == DType::f64)) return;
-  fail<ShapeError>("[{}] expected f32 or f64 elements, got {}; convert them with to()",
-                   layer.label(), x.defined() ? name_of(x.dtype()) : "an undefined tensor");
 }
 
 void take_elements(const OffsetMap& map, const Tensor& x, double fill, Tensor& y) {

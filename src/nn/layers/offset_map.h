@@ -8,7 +8,6 @@
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/core/shape.h>
 #include <evenkeel/core/tensor.h>
-#include <evenkeel/nn/module.h>
 
 namespace evenkeel::nn {
 
@@ -52,9 +51,7 @@ class OffsetMap {
 /// Distances between neighbours along each dimension, channels first.
 std::vector<std::int64_t> strides_of(const Shape& shape);
 
-/// Calls f(float{}) or f(double{}) by x's dtype; throws ShapeError naming the layer for another one
-/// or an undefined tensor.
-void expect_float(const Module& layer, const Tensor& x);
+/// Calls f(float{}) or f(double{}); the dtype has been checked.
 template <class F>
 decltype(auto) visit_float(DType dtype, F&& f) {
   if (dtype == DType::f64) return f(double{});

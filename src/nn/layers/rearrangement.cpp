@@ -1,5 +1,6 @@
 #include "nn/layers/checks.h"
 #include "nn/layers/offset_map.h"
+#include "nn/layers/sequence_rows.h"
 #include <evenkeel/nn/layers/rearrangement.h>
 
 namespace evenkeel::nn {

@@ -16,18 +16,23 @@ Reshape::Reshape(std::vector<std::int64_t> shape, bool copies)
 
 Shape Reshape::output_shape(const Shape& input) const {
   std::vector<std::int64_t> dims = shape_;
+  Shape rest_of = input;  // without an empty batch, which says nothing of the other extents
   bool fits = true;
   for (std::size_t i = 0; i < dims.size(); ++i) {
     if (dims[i] != 0 || !copies_) continue;
     fits = fits && static_cast<int>(i) < input.rank();
     if (fits) dims[i] = input[static_cast<int>(i)];
+    if (fits && dims[i] == 0) rest_of = rest_of.with(static_cast<int>(i), 1);
   }
   const auto rest = std::ranges::find(dims, -1);
   if (fits && rest != dims.end()) {
-    *rest = 1;
-    const std::int64_t others = Shape(std::span<const std::int64_t>(dims)).numel();
-    fits = others != 0 && input.numel() % others == 0;
-    if (fits) *rest = input.numel() / others;
+    std::int64_t others = 1;
+    for (std::size_t i = 0; i < dims.size(); ++i) {
+      const bool empty = copies_ && shape_[i] == 0 && dims[i] == 0;
+      if (dims[i] != -1 && !empty && __builtin_mul_overflow(others, dims[i], &others)) fits = false;
+    }
+    fits = fits && others != 0 && rest_of.numel() % others == 0;
+    if (fits) *rest = rest_of.numel() / others;
   }
   if (fits) {
     const Shape result{std::span<const std::int64_t>(dims)};

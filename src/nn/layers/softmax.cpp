@@ -5,6 +5,7 @@
 #include "nn/layers/checks.h"
 #include "nn/layers/offset_map.h"
 #include "nn/layers/rows.h"
+#include "nn/layers/sequence_rows.h"
 #include <evenkeel/nn/layers/softmax.h>
 
 namespace evenkeel::nn {

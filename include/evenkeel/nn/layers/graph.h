@@ -55,6 +55,8 @@ class Graph : public Cloneable<Graph, Container> {
   /// In the order in which they were added; node 0 is "input".
   const std::vector<Node>& nodes() const { return nodes_; }
   std::size_t output() const { return output_; }
+  /// Of every node; unused ones get their input's shape checks too.
+  std::vector<Shape> node_shapes(const Shape& input) const;
 
   std::string_view type() const override { return "Graph"; }
   Shape output_shape(const Shape& input) const override;
@@ -81,8 +83,6 @@ class Graph : public Cloneable<Graph, Container> {
   /// Finds what the output depends on and which input gradients are needed, once nodes have been
   /// added.
   void plan();
-  /// Of every node; unused ones get their input's shape checks too.
-  std::vector<Shape> node_shapes(const Shape& input) const;
   void pass_back(const Node& node, Tensor dy, const Saved& saved, std::size_t product,
                  std::vector<Tensor>& gradients);
 
