@@ -53,4 +53,6 @@ evenkeel_package(zlib TARGET ZLIB::ZLIB FIND ZLIB DEBIAN zlib1g-dev PKG_CONFIG z
 evenkeel_package(png TARGET PNG::PNG FIND PNG DEBIAN libpng-dev PKG_CONFIG libpng)
 evenkeel_package(tomlplusplus TARGET tomlplusplus::tomlplusplus FIND tomlplusplus
   DEBIAN libtomlplusplus-dev PKG_CONFIG tomlplusplus)
+evenkeel_package(protobuf TARGET protobuf::libprotobuf-lite FIND Protobuf DEBIAN libprotobuf-dev
+  PKG_CONFIG protobuf-lite)
 evenkeel_package(cli11 TARGET CLI11::CLI11 FIND CLI11 DEBIAN libcli11-dev HEADERS_ONLY)

@@ -2,13 +2,14 @@
 #
 # evenkeel_room(<name> <summary> [USES <rooms...>] [PUBLIC <packages...>] [PRIVATE <packages...>])
 #
-# Declares that src/<name>/**.cpp becomes the library evenkeel_<name>, alias evenkeel::<name>. A room
+# Declares that src/<name>/**.cpp (and .proto, by protoc) becomes the library evenkeel_<name>, alias evenkeel::<name>. A room
 # links the rooms below it by target; packages from outside are PRIVATE unless a public header needs
 # them, so that no public header can include them by accident. Rooms are declared lowest first.
 #
 # evenkeel_build_rooms(<rooms...>) creates those rooms and all that they use; "all" stands for every one.
 
 include(EvenkeelPackages)
+include(EvenkeelProto)
 
 # evenkeel_compile_options(<target>): warnings and floating-point rules of the whole project.
 function(evenkeel_compile_options target)
@@ -78,6 +79,10 @@ function(evenkeel_create_room name)
       evenkeel_link_package(${target} ${package} ${visibility})
     endforeach()
   endforeach()
+  file(GLOB_RECURSE protos CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.proto)
+  if(protos)
+    evenkeel_compile_protos(${target} ${protos})
+  endif()
   evenkeel_compile_options(${target})
 endfunction()
 

@@ -18,6 +18,8 @@ packages=(
   "nlohmann-json3-dev:JSON"
   "libpng-dev:PNG images"
   "zlib1g-dev:gzip and npz"
+  "libprotobuf-dev:ONNX models"
+  "protobuf-compiler:ONNX models"
   "dpkg-dev:Debian packages"
   "file:Debian packages"
   "libgtest-dev:tests"

@@ -9,6 +9,7 @@ const std::vector<Command>& commands() {
       {"eval", "Measure a trained network on a data set", define_eval},
       {"predict", "Classify images or rows with a trained network", define_predict},
       {"inspect", "List the layers of a network and what they hold", define_inspect},
+      {"export", "Write a trained network as an ONNX model", define_export},
       {"bench", "Measure the speed of batch norm on this machine", define_bench},
       {"info", "Show the version, the processor and the kernels chosen", define_info},
   };

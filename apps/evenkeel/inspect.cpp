@@ -55,8 +55,8 @@ std::map<std::string, NormState> norm_states(nn::Module& network) {
   return states;
 }
 
-Shape batch_of_one(const Shape& sample) {
-  std::vector<std::int64_t> dims{1};
+Shape batch_of(std::int64_t count, const Shape& sample) {
+  std::vector<std::int64_t> dims{count};
   dims.insert(dims.end(), sample.dims().begin(), sample.dims().end());
   return Shape(std::span<const std::int64_t>(dims));
 }
@@ -187,7 +187,8 @@ std::string heading(const LoadedRun& run) {
 int inspect_network(const InspectArguments& arguments) {
   LoadedRun run = load(arguments.path);
   nn::Module& network = *run.model.network;
-  const auto layers = nn::describe_layers(network, batch_of_one(run.model.options.input));
+  const auto layers =
+      nn::describe_layers(network, batch_of(run.batch.value_or(1), run.model.options.input));
   const auto states = norm_states(network);
   const std::int64_t parameters = network.parameter_count();
   if (arguments.json) {
@@ -218,7 +219,7 @@ int run_inspect(const InspectArguments& arguments) {
 Action define_inspect(CLI::App& app) {
   auto arguments = std::make_shared<InspectArguments>();
   app.add_option("RUN|FILE", arguments->path,
-                 "a run folder, a .safetensors file, or .npy and .npz arrays")
+                 "a run folder, a .safetensors file, an .onnx model, or .npy and .npz arrays")
       ->required()
       ->option_text(" ");
   app.add_flag("--json", arguments->json, "print one JSON object");

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <evenkeel/core/parallel.h>
+#include <evenkeel/deploy/onnx_network.h>
 #include <evenkeel/model/network.h>
 #include <evenkeel/nn/fusion.h>
 
@@ -25,6 +26,9 @@ std::optional<train::Settings> settings_beside(const fs::path& file) {
 }  // namespace
 
 Layout LoadedRun::layout() const {
+  if (deploy::is_onnx(model.file)) {
+    return model.options.input.rank() == 3 ? Layout::channels_last : Layout::channels_first;
+  }
   return model::prefers_channels_last(model.options) ? Layout::channels_last
                                                      : Layout::channels_first;
 }
@@ -43,8 +47,15 @@ std::string LoadedRun::class_name(std::int64_t label) const {
 
 LoadedRun load(const fs::path& path) {
   LoadedRun run;
-  run.model = model::load_run(
-      path, [](const std::string& text) { fmt::print(stderr, "evenkeel: warning: {}\n", text); });
+  std::error_code ignored;
+  if (deploy::is_onnx(path) && !fs::is_directory(path, ignored)) {
+    deploy::OnnxNetwork onnx = deploy::load_onnx(path);
+    run.model = std::move(onnx.model);
+    run.batch = onnx.batch;
+  } else {
+    run.model = model::load_run(
+        path, [](const std::string& text) { fmt::print(stderr, "evenkeel: warning: {}\n", text); });
+  }
   run.settings = settings_beside(run.model.file);
   run.fused_layers = nn::fuse(*run.model.network);
   return run;

@@ -15,6 +15,8 @@ struct LoadedRun {
   model::LoadedNetwork model;               ///< fused, in eval mode
   std::optional<train::Settings> settings;  ///< where a config.toml lies beside the weights
   int fused_layers = 0;
+  std::optional<std::int64_t> batch;  ///< the only batch that it takes, of an ONNX model
+
 
   data::Normalization normalization() const { return {model.recipe.mean, model.recipe.stddev}; }
   Layout layout() const;
@@ -26,7 +28,7 @@ struct LoadedRun {
   std::string class_name(std::int64_t label) const;
 };
 
-/// From a run folder or a .safetensors file; warns on standard error of damaged checkpoints that
+/// From a run folder, a .safetensors file or an .onnx model; warns on standard error of damaged checkpoints that
 /// were passed over. Throws IoError.
 LoadedRun load(const std::filesystem::path& path);
 

@@ -16,5 +16,6 @@ Target sequences_target();
 Target image_target();
 Target config_target();
 Target run_target();
+Target onnx_target();
 
 }  // namespace evenkeel::fuzz

@@ -15,6 +15,7 @@
 #include <evenkeel/data/glyphs.h>
 #include <evenkeel/data/loader.h>
 #include <evenkeel/data/source.h>
+
 #include <evenkeel/io/checksum.h>
 #include <evenkeel/io/events.h>
 #include <evenkeel/io/file.h>
@@ -38,10 +39,13 @@
 #include <evenkeel/nn/layers/attention.h>
 #include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/batch_renorm.h>
+#include <evenkeel/nn/layers/clip.h>
 #include <evenkeel/nn/layers/concat.h>
 #include <evenkeel/nn/layers/container.h>
 #include <evenkeel/nn/layers/conv.h>
+#include <evenkeel/nn/layers/conv_transpose.h>
 #include <evenkeel/nn/layers/dropout.h>
+#include <evenkeel/nn/layers/elementwise.h>
 #include <evenkeel/nn/layers/encoder.h>
 #include <evenkeel/nn/layers/flatten.h>
 #include <evenkeel/nn/layers/gelu.h>
@@ -53,14 +57,21 @@
 #include <evenkeel/nn/layers/layer_norm.h>
 #include <evenkeel/nn/layers/linear.h>
 #include <evenkeel/nn/layers/lstm.h>
+#include <evenkeel/nn/layers/mean.h>
+#include <evenkeel/nn/layers/pad.h>
 #include <evenkeel/nn/layers/pair.h>
+#include <evenkeel/nn/layers/permute.h>
 #include <evenkeel/nn/layers/pool.h>
 #include <evenkeel/nn/layers/positional.h>
+#include <evenkeel/nn/layers/rearrangement.h>
 #include <evenkeel/nn/layers/recurrent.h>
+#include <evenkeel/nn/layers/reshape.h>
 #include <evenkeel/nn/layers/residual.h>
 #include <evenkeel/nn/layers/rms_norm.h>
 #include <evenkeel/nn/layers/saved_rows.h>
 #include <evenkeel/nn/layers/sequential.h>
+#include <evenkeel/nn/layers/slice.h>
+#include <evenkeel/nn/layers/softmax.h>
 #include <evenkeel/nn/layers/time_pool.h>
 #include <evenkeel/nn/layers/trailing_norm.h>
 #include <evenkeel/nn/lengths.h>

@@ -72,6 +72,7 @@ Count convolution(const Values& v, Count kernel) {
 }
 Count conv1d(const Values& v) { return convolution(v, v.number("kernel_size")); }
 Count conv2d(const Values& v) { return convolution(v, v.pair("kernel_size")); }
+Count elementwise(const Values& v) { return v.number("shape", 1); }
 
 /// Two values per channel if `affine`, two if it keeps running statistics.
 Count channels_of(const Values& v, const char* key, bool affine, bool running) {
@@ -121,6 +122,10 @@ constexpr std::array kRows = {
     Row{"Linear", linear},
     Row{"Conv1d", conv1d},
     Row{"Conv2d", conv2d},
+    Row{"ConvTranspose1d", conv1d},
+    Row{"ConvTranspose2d", conv2d},
+    Row{"Scale", elementwise},
+    Row{"Shift", elementwise},
     Row{"BatchNorm1d", batch_norm},
     Row{"BatchNorm2d", batch_norm},
     Row{"BatchNorm3d", batch_norm},

@@ -113,6 +113,19 @@ std::map<std::string, std::string> network_metadata(const NetworkOptions& option
           {kRecipeKey, to_text(recipe)}};
 }
 
+std::map<std::string, std::string> recipe_metadata(const InputRecipe& recipe) {
+  return {{kRecipeKey, to_text(recipe)}};
+}
+
+InputRecipe find_recipe(const std::map<std::string, std::string>& metadata,
+                        const NetworkOptions& options, const std::string& where) {
+  const auto text = metadata.find(kRecipeKey);
+  if (text == metadata.end()) return {};
+  InputRecipe recipe = parse_recipe(text->second, where);
+  check_recipe(recipe, options, where);
+  return recipe;
+}
+
 void save_network(const std::filesystem::path& path, nn::Module& network,
                   const NetworkOptions& options, const InputRecipe& recipe,
                   const std::map<std::string, std::string>& extra) {

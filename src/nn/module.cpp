@@ -213,8 +213,9 @@ Module::Id Module::register_buffer(std::string name, Tensor value, bool exported
 
 Module& Module::register_child(std::string name, std::unique_ptr<Module> child) {
   children_.emplace_back(std::move(name), std::move(child));
-  set_path(path_);
-  return *children_.back().second;
+  Module& added = *children_.back().second;
+  added.set_path(join(path_, children_.back().first));
+  return added;
 }
 
 std::size_t Module::checked(std::size_t i) const {

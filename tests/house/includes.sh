@@ -61,6 +61,9 @@ grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]' $folders | LC_ALL=
     # Benchmarks measure oneDNN itself.
     if (name ~ /dnnl/ && file !~ /^(src\/ops|bench)\//) fault(name " belongs into src/ops alone")
     if (name ~ /^toml\+\+/ && file !~ /^src\/model\//) fault(name " belongs into src/model alone")
+    if (name ~ /^google\/|\.pb\.h$/ && file !~ /^src\/deploy\//) {
+      fault(name " belongs into src/deploy alone")
+    }
     if (file ~ /^include\// && name ~ /^(nlohmann\/|zlib|zconf|png|CLI\/|hwy\/|toml)/) {
       fault(name " may not be included by a public header")
     }

@@ -38,6 +38,8 @@ check include/evenkeel/optim/a.h '<evenkeel/data/loader.h>' 'the room optim may 
 check src/attic/a.cpp '<vector>' 'the room attic has no row'
 check src/nn/a.cpp '<hwy/highway.h>' 'src/norm alone'
 check apps/evenkeel/a.cpp '<dnnl.hpp>' 'src/ops alone'
+check src/io/a.cpp '<google/protobuf/message_lite.h>' 'src/deploy alone'
+check src/train/a.cpp '"onnx.pb.h"' 'src/deploy alone'
 check src/train/a.cpp '<toml++/toml.h>' 'src/model alone'
 check include/evenkeel/io/a.h '<nlohmann/json.hpp>' 'public header'
 check include/evenkeel/io/a.h '<zlib.h>' 'public header'

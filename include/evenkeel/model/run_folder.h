@@ -36,6 +36,11 @@ struct LoadedNetwork {
 std::map<std::string, std::string> network_metadata(const NetworkOptions& options,
                                                     const InputRecipe& recipe);
 inline constexpr std::string_view kNetworkPrefix = "network/";
+/// The recipe alone, for files in other formats, and what is in such metadata: an empty one where
+/// there is none. Throws IoError naming `where` for one that is damaged or does not fit the network.
+std::map<std::string, std::string> recipe_metadata(const InputRecipe& recipe);
+InputRecipe find_recipe(const std::map<std::string, std::string>& metadata,
+                        const NetworkOptions& options, const std::string& where);
 
 /// Writes architecture (as TOML in the metadata), recipe and state dict to one .safetensors file,
 /// atomically. Running statistics stay f64.

@@ -23,6 +23,13 @@ Graph& Graph::add_sum(const std::string& name, const std::vector<std::string>& i
   return append({name, NodeKind::sum, 0, indices_of(name, inputs)});
 }
 
+Graph& Graph::add_product(const std::string& name, const std::vector<std::string>& inputs) {
+  if (inputs.size() != 2) {
+    fail<UsageError>("[{}] node '{}' expects two factors, got {}", label(), name, inputs.size());
+  }
+  return append({name, NodeKind::product, 0, indices_of(name, inputs)});
+}
+
 Graph& Graph::add_concat(const std::string& name, const std::vector<std::string>& inputs) {
   return append({name, NodeKind::concat, 0, indices_of(name, inputs)});
 }
@@ -30,15 +37,14 @@ Graph& Graph::add_concat(const std::string& name, const std::vector<std::string>
 void Graph::set_output(const std::string& name) {
   output_ = index_of(name);
   output_was_set_ = true;
-  plan();
+  planned_ = false;
 }
 
 std::size_t Graph::index_of(const std::string& name) const {
+  const auto place = places_.find(name);
+  if (place != places_.end()) return place->second;
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (nodes_[i].name == name) return i;
-    names.push_back(nodes_[i].name);
-  }
+  for (const Node& node : nodes_) names.push_back(node.name);
   fail<UsageError>("[{}] there is no node '{}' yet{}", label(), name, did_you_mean(name, names));
 }
 
@@ -47,7 +53,7 @@ std::vector<std::size_t> Graph::indices_of(const std::string& name,
   if (name.empty() || name.find('.') != std::string::npos) {
     fail<UsageError>("[{}] expected a node name without dots, got '{}'", label(), name);
   }
-  if (std::ranges::any_of(nodes_, [&](const Node& node) { return node.name == name; })) {
+  if (places_.contains(name)) {
     fail<UsageError>("[{}] there is a node '{}' already; give each its own name", label(), name);
   }
   if (inputs.empty()) fail<UsageError>("[{}] node '{}' expects at least one input", label(), name);
@@ -57,13 +63,15 @@ std::vector<std::size_t> Graph::indices_of(const std::string& name,
 }
 
 Graph& Graph::append(Node node) {
+  places_.emplace(node.name, nodes_.size());
   nodes_.push_back(std::move(node));
   if (!output_was_set_) output_ = nodes_.size() - 1;
-  plan();
+  planned_ = false;
   return *this;
 }
 
 void Graph::plan() {
+  if (planned_) return;
   live_.assign(nodes_.size(), false);
   last_use_.assign(nodes_.size(), output_);
   live_[output_] = true;
@@ -85,10 +93,12 @@ void Graph::plan() {
       wants_[i] = needed || child(node.child).has_parameters();
     }
   }
+  planned_ = true;
 }
 
 void Graph::set_needs_input_gradient(bool on) {
   Module::set_needs_input_gradient(on);
+  planned_ = false;
   plan();
 }
 
@@ -111,6 +121,9 @@ std::vector<Shape> Graph::node_shapes(const Shape& input) const {
       case NodeKind::concat:
         shapes.push_back(concat_shape(*this, what, parts));
         break;
+      case NodeKind::product:
+        shapes.push_back(product_shape(*this, what, parts));
+        break;
     }
   }
   return shapes;
@@ -128,6 +141,8 @@ std::vector<Shape> Graph::child_inputs(const Shape& input) const {
 }
 
 Tensor Graph::run_forward(Tensor x) {
+  plan();
+  std::vector<std::pair<Kept, Kept>> factors;
   std::vector<Shape> shapes = node_shapes(x.shape());
   std::vector<Tensor> values(nodes_.size());
   const Layout layout = x.layout();
@@ -144,16 +159,22 @@ Tensor Graph::run_forward(Tensor x) {
       values[i] = child(node.child).forward_in_place(std::move(parts[0]));
     } else if (node.kind == NodeKind::concat) {
       values[i] = concat(shapes[i], std::move(parts));
+    } else if (node.kind == NodeKind::product) {
+      values[i] = product(shapes[i], parts[0], parts[1]);
+      if (recording()) factors.emplace_back(Kept(parts[0]), Kept(parts[1]));
     } else {
       values[i] = parts[0];
       for (std::size_t k = 1; k < parts.size(); ++k) values[i] = sum(values[i], parts[k]);
     }
   }
-  if (recording()) saved_.push({std::move(shapes), layout, values[output_].dtype()});
+  if (recording()) {
+    saved_.push({std::move(shapes), layout, values[output_].dtype(), std::move(factors)});
+  }
   return values[output_];
 }
 
 void Graph::expect_forward() {
+  plan();
   Module::expect_forward();
   for (std::size_t i = 1; i <= output_; ++i) {
     if (nodes_[i].kind == NodeKind::module && live_[i] && wants_[i]) {
@@ -163,20 +184,22 @@ void Graph::expect_forward() {
 }
 
 Tensor Graph::run_backward(Tensor dy) {
-  const auto& [shapes, layout, dtype] = saved_.top(*this);
+  const Saved& saved = saved_.top(*this);
   std::vector<Tensor> gradients(nodes_.size());
-  gradients[output_] = expect_gradient(*this, dy, shapes[output_], dtype, dy.layout());
+  gradients[output_] = expect_gradient(*this, dy, saved.shapes[output_], saved.dtype, dy.layout());
   dy = Tensor();
+  std::size_t products = saved.factors.size();
   for (std::size_t i = output_; i > 0; --i) {
+    if (live_[i] && nodes_[i].kind == NodeKind::product) --products;
     if (!live_[i] || !wants_[i]) continue;
-    pass_back(nodes_[i], std::exchange(gradients[i], Tensor()), shapes, gradients);
+    pass_back(nodes_[i], std::exchange(gradients[i], Tensor()), saved, products, gradients);
   }
-  Tensor dx = needs_input_gradient() ? gradients[0].to(layout) : Tensor();
+  Tensor dx = needs_input_gradient() ? gradients[0].to(saved.layout) : Tensor();
   saved_.pop();
   return dx;
 }
 
-void Graph::pass_back(const Node& node, Tensor dy, const std::vector<Shape>& shapes,
+void Graph::pass_back(const Node& node, Tensor dy, const Saved& saved, std::size_t product,
                       std::vector<Tensor>& gradients) {
   const auto give = [&](std::size_t j, Tensor gradient) {
     if (wants_[j]) gradients[j] = sum_of_gradients(std::move(gradients[j]), std::move(gradient));
@@ -185,9 +208,14 @@ void Graph::pass_back(const Node& node, Tensor dy, const std::vector<Shape>& sha
     give(node.inputs[0], child(node.child).backward_in_place(std::move(dy)));
   } else if (node.kind == NodeKind::sum) {
     for (const std::size_t j : node.inputs) give(j, dy);
+  } else if (node.kind == NodeKind::product) {
+    const Tensor a = saved.factors[product].first.tensor();
+    const Tensor b = saved.factors[product].second.tensor();
+    if (wants_[node.inputs[0]]) give(node.inputs[0], factor_gradient(dy, b, a));
+    if (wants_[node.inputs[1]]) give(node.inputs[1], factor_gradient(dy, a, b));
   } else {
     std::vector<Shape> parts;
-    for (const std::size_t j : node.inputs) parts.push_back(shapes[j]);
+    for (const std::size_t j : node.inputs) parts.push_back(saved.shapes[j]);
     const std::vector<Tensor> split_gradients = split(dy, parts);
     for (std::size_t k = 0; k < parts.size(); ++k) give(node.inputs[k], split_gradients[k]);
   }

@@ -1,5 +1,8 @@
 #include "nn/layers/join.h"
 
+#include <algorithm>
+
+#include "nn/layers/offset_map.h"
 #include <evenkeel/ops/elementwise.h>
 
 namespace evenkeel::nn {
@@ -25,6 +28,21 @@ Shape concat_shape(const Module& layer, std::string_view what, std::span<const S
     channels += part[1];
   }
   return parts[0].with(1, channels);
+}
+
+Shape product_shape(const Module& layer, std::string_view what, std::span<const Shape> parts) {
+  const Shape &a = parts[0], &b = parts[1];
+  bool fits = a.rank() == b.rank();
+  Shape result = a;
+  for (int d = 0; fits && d < a.rank(); ++d) {
+    fits = a[d] == b[d] || a[d] == 1 || b[d] == 1;
+    if (a[d] == 1) result = result.with(d, b[d]);
+  }
+  if (!fits) {
+    fail<ShapeError>("[{}] expected {} of one shape, or with extents of 1, got {} and {}",
+                     layer.label(), what, a.str(), b.str());
+  }
+  return result;
 }
 
 Tensor sum(const Tensor& a, const Tensor& b) {
@@ -61,6 +79,43 @@ Tensor sum_of_gradients(Tensor total, Tensor part) {
     return part;
   }
   return sum(total, part);
+}
+
+Tensor product(const Shape& shape, const Tensor& a, const Tensor& b) {
+  if (a.dtype() != b.dtype()) {
+    fail<ShapeError>("[Graph] expected factors of one type, got {} and {}", name_of(a.dtype()),
+                     name_of(b.dtype()));
+  }
+  Tensor y = Tensor::empty(shape, a.dtype());
+  const Tensor left = a.to(Layout::channels_first), right = b.to(Layout::channels_first);
+  const OffsetMap to_left = OffsetMap::broadcast(shape, a.shape());
+  const OffsetMap to_right = OffsetMap::broadcast(shape, b.shape());
+  visit_float(a.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* const from = left.data<T>();
+    const T* const with = right.data<T>();
+    T* const to = y.data<T>();
+    to_left.for_each_row([&](std::int64_t first, std::int64_t base, auto last) {
+      for (std::size_t i = 0; i < last.size(); ++i) {
+        to[first + static_cast<std::int64_t>(i)] = from[base + last[i]];
+      }
+    });
+    to_right.for_each_row([&](std::int64_t first, std::int64_t base, auto last) {
+      for (std::size_t i = 0; i < last.size(); ++i) {
+        to[first + static_cast<std::int64_t>(i)] *= with[base + last[i]];
+      }
+    });
+  });
+  return y.to(a.layout());
+}
+
+Tensor factor_gradient(const Tensor& dy, const Tensor& other, const Tensor& factor) {
+  const Tensor whole = product(dy.shape(), dy, other);
+  if (factor.shape() == dy.shape()) return whole;
+  Tensor result = Tensor::empty(factor.shape(), dy.dtype());
+  sum_elements(OffsetMap::broadcast(dy.shape(), factor.shape()), whole.to(Layout::channels_first),
+               1, result);
+  return result.to(dy.layout());
 }
 
 }  // namespace evenkeel::nn

@@ -24,4 +24,11 @@ std::vector<Tensor> split(const Tensor& dy, std::span<const Shape> parts);
 /// Over the memory of one of them where nobody else has it.
 Tensor sum_of_gradients(Tensor total, Tensor part);
 
+/// What a product of two needs: one rank, extents equal or 1.
+Shape product_shape(const Module& layer, std::string_view what, std::span<const Shape> parts);
+/// a·b of `shape`, in a's layout.
+Tensor product(const Shape& shape, const Tensor& a, const Tensor& b);
+/// The gradient of one factor, of its shape, from that of the product.
+Tensor factor_gradient(const Tensor& dy, const Tensor& other, const Tensor& factor);
+
 }  // namespace evenkeel::nn

@@ -40,5 +40,16 @@ LayerRow multihead_attention_row();
 LayerRow encoder_layer_row();
 LayerRow positional_encoding_row();
 LayerRow gelu_row();
+LayerRow conv_transpose1d_row();
+LayerRow conv_transpose2d_row();
+LayerRow clip_row();
+LayerRow softmax_row();
+LayerRow scale_row();
+LayerRow shift_row();
+LayerRow pad_row();
+LayerRow slice_row();
+LayerRow permute_row();
+LayerRow reshape_row();
+LayerRow mean_row();
 
 }  // namespace evenkeel::nn

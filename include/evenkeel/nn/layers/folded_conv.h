@@ -40,6 +40,7 @@ class FoldedConv : public Cloneable<FoldedConv>, public TakesAddend {
   void set_addend(Tensor other) override { addend_ = std::move(other); }
   /// Whether a container gives every forward an addend; shown by fusion_note().
   void set_joined(bool on) { joined_ = on; }
+  bool joined() const { return joined_; }
 
  private:
   void clear_own_rest() override { addend_ = {}; }

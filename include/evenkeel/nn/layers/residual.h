@@ -46,6 +46,8 @@ class Residual : public Cloneable<Residual, Container> {
   /// Takes join() back: the sum and the activation are its own again. What a folded convolution
   /// does stays with it.
   void separate();
+  /// Whether the body's last layer does the sum.
+  bool joined() const { return joined_; }
   std::string fusion_note() const override;
 
   std::string_view type() const override { return "Residual"; }

@@ -1,0 +1,93 @@
+// evenkeel export
+
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "command.h"
+#include "loaded_run.h"
+#include "text.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/deploy/onnx_network.h>
+#include <evenkeel/nn/fold.h>
+
+namespace evenkeel::app {
+namespace {
+
+struct ExportArguments {
+  std::string run;
+  std::string output;
+  std::int64_t batch = 0;  ///< 0: any
+  bool training = false;
+  bool fold = false;
+  bool json = false;
+};
+
+int run_export(const ExportArguments& arguments) {
+  if (!deploy::is_onnx(arguments.output)) {
+    fail<UsageError>("[export] '{}' does not say the format; give a name that ends in .onnx",
+                     arguments.output);
+  }
+  if (arguments.fold && arguments.training) {
+    fail<UsageError>("[export] a folded network is not trained; leave --fold or --training out");
+  }
+  if (arguments.batch < 0) {
+    fail<UsageError>("[export] --batch must be 1 or more, got {}", arguments.batch);
+  }
+  LoadedRun run = load(arguments.run);
+  std::optional<nn::FoldReport> folded;
+  if (arguments.fold) folded = nn::fold(*run.model.network);
+  deploy::ExportOptions options;
+  options.training = arguments.training;
+  options.batch = run.batch;
+  if (arguments.batch > 0) options.batch = arguments.batch;
+  const deploy::ExportReport report = deploy::save_onnx(run.model, arguments.output, options);
+  if (arguments.json) {
+    Json json{{"run", arguments.run},  {"file", arguments.output}, {"opset", deploy::kExportOpset},
+              {"nodes", report.nodes}, {"bytes", report.bytes},    {"training", arguments.training},
+              {"notes", report.notes}};
+    if (folded) json["folded"] = folded->folded;
+    print_json(json);
+    return 0;
+  }
+  Table table({{"", Table::Align::left}, {"", Table::Align::left}});
+  table.add({"network", run.model.options.net});
+  table.add({"weights", run.origin()});
+  table.add({"model",
+             fmt::format("{}, {} nodes, {} bytes, operator set {}", arguments.output, report.nodes,
+                         grouped(static_cast<std::int64_t>(report.bytes)), deploy::kExportOpset)});
+  if (folded) table.add({"folded", fmt::format("{} batch norms", folded->folded.size())});
+  for (const std::string& note : report.notes) table.add({"note", note});
+  print(table.str());
+  return 0;
+}
+
+}  // namespace
+
+Action define_export(CLI::App& app) {
+  auto arguments = std::make_shared<ExportArguments>();
+  app.add_option("RUN", arguments->run,
+                 "a run folder, a .safetensors file of one, or an .onnx model")
+      ->required()
+      ->option_text(" ");
+  app.add_option("-o,--output", arguments->output, "the .onnx file to write")
+      ->required()
+      ->option_text("FILE");
+  app.add_option("--batch", arguments->batch, "the only batch that the model takes (any)")
+      ->option_text("N");
+  app.add_flag("--training", arguments->training,
+               "batch norm and dropout as in training, not as in eval mode");
+  app.add_flag("--fold", arguments->fold, "batch norms folded into the layers before them");
+  app.add_flag("--json", arguments->json, "print one JSON object");
+  app.footer(
+      "Writes ONNX, operator set 17. The model remembers how inputs are normalized and\n"
+      "what classes are called, so that eval and predict take it in place of a run.\n\n"
+      "Examples:\n"
+      "  evenkeel export runs/mnist -o mnist.onnx\n"
+      "  evenkeel export runs/mnist -o fast.onnx --fold\n"
+      "  evenkeel predict mnist.onnx seven.png");
+  return [arguments] { return run_export(*arguments); };
+}
+
+}  // namespace evenkeel::app

@@ -1,0 +1,27 @@
+// ONNX models as the networks of the command: with what a run knows of its inputs and classes.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include <evenkeel/deploy/onnx_export.h>
+#include <evenkeel/model/run_folder.h>
+
+namespace evenkeel::deploy {
+
+/// Whether the name ends in .onnx.
+bool is_onnx(const std::filesystem::path& path);
+
+struct OnnxNetwork {
+  model::LoadedNetwork model;  ///< the options' net is "onnx", their classes 0 for other outputs
+  std::optional<std::int64_t> batch;  ///< the only batch that it takes
+};
+
+/// import_onnx, with the recipe that save_onnx wrote where it did. Throws IoError.
+OnnxNetwork load_onnx(const std::filesystem::path& path);
+
+/// export_onnx, with the recipe in the model's metadata.
+ExportReport save_onnx(const model::LoadedNetwork& network, const std::filesystem::path& path,
+                       ExportOptions options = {});
+
+}  // namespace evenkeel::deploy

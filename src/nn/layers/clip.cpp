@@ -1,0 +1,71 @@
+#include "nn/layers/checks.h"
+#include "nn/layers/offset_map.h"
+#include "nn/layers/rows.h"
+#include "nn/layers/sequence_rows.h"
+#include <evenkeel/nn/layers/clip.h>
+
+namespace evenkeel::nn {
+namespace {
+
+constexpr std::int64_t kBlock = 1 << 14;  // elements per piece of parallel work
+
+}  // namespace
+
+Clip::Clip(ClipOptions options) : options_(options) {
+  if (!(options_.min < options_.max)) {
+    fail<UsageError>("[Clip] expected min below max, got {} and {}", options_.min, options_.max);
+  }
+}
+
+Tensor Clip::forward(const Tensor& x) {
+  expect_float(*this, x);
+  Tensor y = Tensor::like(x);
+  visit_float(x.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* const from = x.data<T>();
+    T* const to = y.data<T>();
+    const auto low = static_cast<T>(options_.min), high = static_cast<T>(options_.max);
+    parallel_ranges(x.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const T above = from[i] < low ? low : from[i];
+        to[i] = above > high ? high : above;
+      }
+    });
+  });
+  if (recording()) saved_.push(y);
+  return y;
+}
+
+Tensor Clip::backward(const Tensor& dy) {
+  const Tensor y = saved_.top(*this);
+  const Tensor gradient = expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout());
+  Tensor dx = Tensor::like(y);
+  visit_float(y.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const T* const value = y.data<T>();
+    const T* const from = gradient.data<T>();
+    T* const to = dx.data<T>();
+    const auto low = static_cast<T>(options_.min), high = static_cast<T>(options_.max);
+    parallel_ranges(y.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        to[i] = value[i] <= low || value[i] >= high ? T{0} : from[i];
+      }
+    });
+  });
+  saved_.pop();
+  return dx;
+}
+
+LayerRow clip_row() {
+  return {"Clip",
+          "values within bounds: min, max (0 and 6 are ReLU6)",
+          [](const Options& options) -> std::unique_ptr<Module> {
+            ClipOptions rest;
+            rest.min = options.get("min", rest.min);
+            rest.max = options.get("max", rest.max);
+            return std::make_unique<Clip>(rest);
+          },
+          {{{{"min", 0.0}, {"max", 6.0}}, {3, 4}}, {{{"min", -0.3}}, {2, 3, 2, 3}}}};
+}
+
+}  // namespace evenkeel::nn
