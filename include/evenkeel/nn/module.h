@@ -70,6 +70,9 @@ class SavedBase {
 /// its backward needs: forward pushes it, each backward pops, in reverse order. In eval mode
 /// nothing is kept unless keep_for_backward(true) asks for it.
 ///
+/// Inputs are f32 or f64 like the parameters, or bf16 beside f32 parameters: then so are outputs
+/// and their gradients, while the gradients of parameters stay f32 (docs/numerics.md).
+///
 /// A call that throws leaves the module as it was: parameters, gradients, buffers, what is saved
 /// for backward. A forward that throws in the middle of a network is undone in all of its layers.
 /// One case is left: a backward that breaks off inside (for want of memory) has added to some

@@ -20,15 +20,17 @@ Clip::Clip(ClipOptions options) : options_(options) {
 Tensor Clip::forward(const Tensor& x) {
   expect_float(*this, x);
   Tensor y = Tensor::like(x);
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     T* const to = y.data<T>();
-    const auto low = static_cast<T>(options_.min), high = static_cast<T>(options_.max);
+    using A = Arithmetic<T>;
+    const auto low = static_cast<A>(options_.min), high = static_cast<A>(options_.max);
     parallel_ranges(x.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        const T above = from[i] < low ? low : from[i];
-        to[i] = above > high ? high : above;
+        const A value = widened(from[i]);
+        const A above = value < low ? low : value;
+        to[i] = stored<T>(above > high ? high : above);
       }
     });
   });
@@ -40,15 +42,17 @@ Tensor Clip::backward(const Tensor& dy) {
   const Tensor y = saved_.top(*this);
   const Tensor gradient = expect_gradient(*this, dy, y.shape(), y.dtype(), y.layout());
   Tensor dx = Tensor::like(y);
-  visit_float(y.dtype(), [&](auto zero) {
+  with_dtype(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const value = y.data<T>();
     const T* const from = gradient.data<T>();
     T* const to = dx.data<T>();
-    const auto low = static_cast<T>(options_.min), high = static_cast<T>(options_.max);
+    using A = Arithmetic<T>;
+    const auto low = static_cast<A>(options_.min), high = static_cast<A>(options_.max);
     parallel_ranges(y.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        to[i] = value[i] <= low || value[i] >= high ? T{0} : from[i];
+        const A at = widened(value[i]);
+        to[i] = at <= low || at >= high ? stored<T>(A{0}) : from[i];
       }
     });
   });

@@ -22,17 +22,18 @@ Pair pair_of(const std::array<std::int64_t, 2>& values) { return {values[0], val
 void add_bias(const Tensor& bias, Tensor& y) {
   const auto [n, c, s] = channel_dims(y.shape(), "ConvTranspose");
   const bool first = y.layout() == Layout::channels_first;
-  visit_float(y.dtype(), [&](auto zero) {
+  with_dtype(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    const T* const from = bias.data<T>();
+    const auto* const from = bias.data<Arithmetic<T>>();
     T* const to = y.data<T>();
+    const auto add = [](T& value, Arithmetic<T> more) { value = stored<T>(widened(value) + more); };
     if (first) {
       parallel_for(n * c, s, [&, s = s, c = c](std::int64_t row) {
-        for (std::int64_t i = 0; i < s; ++i) to[row * s + i] += from[row % c];
+        for (std::int64_t i = 0; i < s; ++i) add(to[row * s + i], from[row % c]);
       });
     } else {
       parallel_for(n * s, c, [&, c = c](std::int64_t row) {
-        for (std::int64_t i = 0; i < c; ++i) to[row * c + i] += from[i];
+        for (std::int64_t i = 0; i < c; ++i) add(to[row * c + i], from[i]);
       });
     }
   });
@@ -41,7 +42,7 @@ void add_bias(const Tensor& bias, Tensor& y) {
 /// The sum over everything but the channels.
 Tensor bias_gradient(const Tensor& dy) {
   const auto [n, c, s] = channel_dims(dy.shape(), "ConvTranspose");
-  Tensor result = Tensor::empty({c}, dy.dtype());
+  Tensor result = Tensor::empty({c}, parameter_dtype(dy.dtype()));
   const Tensor rows = dy.to(Layout::channels_first).reshape({n, c, s});
   sum_elements(OffsetMap::broadcast(rows.shape(), {c, 1}), rows, 1, result);
   return result;
@@ -149,7 +150,7 @@ Tensor TransposedConvolution::backward(const Tensor& dy) {
   const Tensor x = saved_.top(*this);
   const Tensor gradient =
       expect_gradient(*this, dy, output_shape(x.shape()), x.dtype(), x.layout());
-  Tensor dweight = Tensor::zeros(weight().grad.shape(), x.dtype());
+  Tensor dweight = Tensor::zeros(weight().grad.shape(), weight().grad.dtype());
   Tensor none;
   ops::conv_backward_weight(gradient, x, geometry_, dweight, none);
   Tensor dbias;

@@ -26,7 +26,7 @@ Options Elementwise::options() const {
 
 Tensor Elementwise::weight() const { return options_.learned ? parameter(0).value : buffer(0); }
 
-Tensor Elementwise::weight_like(DType dtype) const { return weight().to(dtype); }
+Tensor Elementwise::weight_like(DType dtype) const { return weight().to(parameter_dtype(dtype)); }
 
 Shape Elementwise::output_shape(const Shape& input) const {
   const Shape shape = weight().shape();
@@ -50,17 +50,17 @@ Tensor Elementwise::forward(const Tensor& x) {
   const Tensor w = weight_like(x.dtype());
   Tensor y = Tensor::like(from);
   const OffsetMap map = OffsetMap::broadcast(x.shape(), w.shape());
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const in = from.data<T>();
-    const T* const weights = w.data<T>();
+    const auto* const weights = w.data<Arithmetic<T>>();
     T* const out = y.data<T>();
     const bool product = operation_ == Operation::product;
     map.for_each_row([&](std::int64_t first, std::int64_t base, auto last) {
       for (std::size_t i = 0; i < last.size(); ++i) {
         const std::int64_t at = first + static_cast<std::int64_t>(i);
-        const T weight = weights[base + last[i]];
-        out[at] = product ? in[at] * weight : in[at] + weight;
+        const auto weight = weights[base + last[i]];
+        out[at] = stored<T>(product ? widened(in[at]) * weight : widened(in[at]) + weight);
       }
     });
   });
@@ -83,29 +83,30 @@ Tensor Elementwise::backward(const Tensor& dy) {
   if (options_.learned) {
     Tensor parts = gradient;
     if (product) {
-      parts = Tensor::like(gradient);
-      visit_float(saved.dtype, [&](auto zero) {
+      parts = Tensor::empty(gradient.shape(), w.dtype());
+      with_dtype(saved.dtype, [&](auto zero) {
         using T = decltype(zero);
         const auto x = std::as_const(saved.x).span<T>(), g = gradient.span<T>();
-        for (std::size_t i = 0; i < g.size(); ++i) parts.data<T>()[i] = x[i] * g[i];
+        const auto products = parts.span<Arithmetic<T>>();
+        for (std::size_t i = 0; i < g.size(); ++i) products[i] = widened(x[i]) * widened(g[i]);
       });
     }
-    dweight = Tensor::empty(w.shape(), saved.dtype);
+    dweight = Tensor::empty(w.shape(), w.dtype());
     sum_elements(map, parts, 1, dweight);
   }
   Tensor dx;
   if (needs_input_gradient()) {
     dx = product ? Tensor::like(gradient) : gradient;
     if (product) {
-      visit_float(saved.dtype, [&](auto zero) {
+      with_dtype(saved.dtype, [&](auto zero) {
         using T = decltype(zero);
         const T* const g = gradient.data<T>();
-        const T* const weights = w.data<T>();
+        const auto* const weights = w.data<Arithmetic<T>>();
         T* const out = dx.data<T>();
         map.for_each_row([&](std::int64_t first, std::int64_t base, auto last) {
           for (std::size_t i = 0; i < last.size(); ++i) {
             const std::int64_t at = first + static_cast<std::int64_t>(i);
-            out[at] = g[at] * weights[base + last[i]];
+            out[at] = stored<T>(widened(g[at]) * weights[base + last[i]]);
           }
         });
       });

@@ -90,7 +90,7 @@ Tensor product(const Shape& shape, const Tensor& a, const Tensor& b) {
   const Tensor left = a.to(Layout::channels_first), right = b.to(Layout::channels_first);
   const OffsetMap to_left = OffsetMap::broadcast(shape, a.shape());
   const OffsetMap to_right = OffsetMap::broadcast(shape, b.shape());
-  visit_float(a.dtype(), [&](auto zero) {
+  with_dtype(a.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = left.data<T>();
     const T* const with = right.data<T>();
@@ -102,7 +102,8 @@ Tensor product(const Shape& shape, const Tensor& a, const Tensor& b) {
     });
     to_right.for_each_row([&](std::int64_t first, std::int64_t base, auto last) {
       for (std::size_t i = 0; i < last.size(); ++i) {
-        to[first + static_cast<std::int64_t>(i)] *= with[base + last[i]];
+        T& value = to[first + static_cast<std::int64_t>(i)];
+        value = stored<T>(widened(value) * widened(with[base + last[i]]));
       }
     });
   });

@@ -53,9 +53,9 @@ void Mean::move_back(const Tensor& dy, Tensor& dx) const {
   if (dx.numel() == 0) return;
   const auto count = static_cast<double>(dx.numel() / kept.numel());
   take_elements(OffsetMap::broadcast(dx.shape(), kept), dy.reshape(kept), 0, dx);
-  visit_float(dx.dtype(), [&](auto zero) {
+  with_dtype(dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    for (T& value : dx.span<T>()) value = static_cast<T>(static_cast<double>(value) / count);
+    for (T& value : dx.span<T>()) value = stored<T>(in_double(value) / count);
   });
 }
 

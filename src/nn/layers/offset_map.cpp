@@ -47,11 +47,11 @@ std::vector<std::int64_t> strides_of(const Shape& shape) {
 }
 
 void take_elements(const OffsetMap& map, const Tensor& x, double fill, Tensor& y) {
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     T* const to = y.data<T>();
-    const T outside = static_cast<T>(fill);
+    const T outside = stored<T>(fill);
     map.for_each_row([&](std::int64_t first, std::int64_t base, auto last) {
       T* const row = to + first;
       for (std::size_t i = 0; i < last.size(); ++i) {
@@ -65,18 +65,21 @@ void take_elements(const OffsetMap& map, const Tensor& x, double fill, Tensor& y
 void sum_elements(const OffsetMap& map, const Tensor& x, double factor, Tensor& total) {
   Tensor sums = Tensor::zeros(total.shape(), DType::f64);
   double* const sum = sums.data<double>();
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     map.for_each_row_in_order([&](std::int64_t first, std::int64_t base, auto last) {
       if (base == OffsetMap::kNowhere) return;
       for (std::size_t i = 0; i < last.size(); ++i) {
         if (last[i] == OffsetMap::kNowhere) continue;
-        sum[base + last[i]] += static_cast<double>(from[first + static_cast<std::int64_t>(i)]);
+        sum[base + last[i]] += in_double(from[first + static_cast<std::int64_t>(i)]);
       }
     });
+  });
+  with_dtype(total.dtype(), [&](auto zero) {
+    using T = decltype(zero);
     T* const to = total.data<T>();
-    for (std::int64_t i = 0; i < total.numel(); ++i) to[i] = static_cast<T>(sum[i] * factor);
+    for (std::int64_t i = 0; i < total.numel(); ++i) to[i] = stored<T>(sum[i] * factor);
   });
 }
 

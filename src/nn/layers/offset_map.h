@@ -7,6 +7,7 @@
 
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/core/shape.h>
+#include <evenkeel/core/stored.h>
 #include <evenkeel/core/tensor.h>
 
 namespace evenkeel::nn {
@@ -51,16 +52,10 @@ class OffsetMap {
 /// Distances between neighbours along each dimension, channels first.
 std::vector<std::int64_t> strides_of(const Shape& shape);
 
-/// Calls f(float{}) or f(double{}); the dtype has been checked.
-template <class F>
-decltype(auto) visit_float(DType dtype, F&& f) {
-  if (dtype == DType::f64) return f(double{});
-  return f(float{});
-}
-
 /// y[i] = x[where i belongs], or `fill`.
 void take_elements(const OffsetMap& map, const Tensor& x, double fill, Tensor& y);
-/// Overwrites total with the sums over all i that belong to each element, times `factor`.
+/// Overwrites total with the sums over all i that belong to each element, times `factor`; taken in
+/// double, whatever the dtypes.
 void sum_elements(const OffsetMap& map, const Tensor& x, double factor, Tensor& total);
 
 }  // namespace evenkeel::nn

@@ -53,22 +53,22 @@ Tensor Softmax::forward(const Tensor& x) {
   expect_float(*this, x);
   const Tensor from = x.to(Layout::channels_first);
   Tensor y = Tensor::like(from);
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const in = from.data<T>();
     T* const out = y.data<T>();
     for_each(rows, [&](std::int64_t first) {
       double largest = -std::numeric_limits<double>::infinity();
       for (std::int64_t k = 0; k < rows.count; ++k) {
-        largest = std::max(largest, static_cast<double>(in[first + k * rows.inner]));
+        largest = std::max(largest, in_double(in[first + k * rows.inner]));
       }
       double sum = 0;
       for (std::int64_t k = 0; k < rows.count; ++k) {
-        sum += std::exp(static_cast<double>(in[first + k * rows.inner]) - largest);
+        sum += std::exp(in_double(in[first + k * rows.inner]) - largest);
       }
       for (std::int64_t k = 0; k < rows.count; ++k) {
         const std::int64_t i = first + k * rows.inner;
-        out[i] = static_cast<T>(std::exp(static_cast<double>(in[i]) - largest) / sum);
+        out[i] = stored<T>(std::exp(in_double(in[i]) - largest) / sum);
       }
     });
   });
@@ -83,7 +83,7 @@ Tensor Softmax::backward(const Tensor& dy) {
       expect_gradient(*this, dy, saved.y.shape(), saved.y.dtype(), Layout::channels_first);
   const Rows rows = rows_of(saved.y.shape(), dim_, to_end_);
   Tensor dx = Tensor::like(saved.y);
-  visit_float(dx.dtype(), [&](auto zero) {
+  with_dtype(dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const y = std::as_const(saved.y).data<T>();
     const T* const g = gradient.data<T>();
@@ -92,11 +92,11 @@ Tensor Softmax::backward(const Tensor& dy) {
       double dot = 0;
       for (std::int64_t k = 0; k < rows.count; ++k) {
         const std::int64_t i = first + k * rows.inner;
-        dot += static_cast<double>(y[i]) * static_cast<double>(g[i]);
+        dot += in_double(y[i]) * in_double(g[i]);
       }
       for (std::int64_t k = 0; k < rows.count; ++k) {
         const std::int64_t i = first + k * rows.inner;
-        out[i] = static_cast<T>(static_cast<double>(y[i]) * (static_cast<double>(g[i]) - dot));
+        out[i] = stored<T>(in_double(y[i]) * (in_double(g[i]) - dot));
       }
     });
   });

@@ -9,9 +9,9 @@ namespace evenkeel::nn {
 /// "relu", "leaky_relu", "sigmoid", "tanh": as options spell them.
 std::string_view name_of(ops::ActivationKind kind);
 
-/// What the activation layers share: y of x's shape, f32 or f64, any layout. Keeps y alone for
-/// backward. Where the layer before computes the activation itself (the fusion pass arranges it),
-/// the layer is absorbed and hands its argument through, forward and backward.
+/// What the activation layers share: y of x's shape, f32, f64 or bf16, any layout. Keeps y alone
+/// for backward. Where the layer before computes the activation itself (the fusion pass arranges
+/// it), the layer is absorbed and hands its argument through, forward and backward.
 class Activation : public Module {
  public:
   Shape output_shape(const Shape& input) const override { return input; }

@@ -18,9 +18,9 @@ struct AttentionOptions {
 };
 
 /// Multi-head attention (Vaswani et al. 2017) with queries, keys and values from the same sequence:
-/// x [N, embed_dim, T] → y of the same shape, f32 or f64 like the parameters, either layout. Every
-/// valid step attends to all valid steps of its sequence; padding is never looked at, and y is zero
-/// there.
+/// x [N, embed_dim, T] → y of the same shape, f32 or f64 like the parameters (bf16: Module), either
+/// layout. Every valid step attends to all valid steps of its sequence; padding is never looked at,
+/// and y is zero there.
 ///
 /// Parameters as PyTorch names them: in_proj_weight [3E, E], in_proj_bias [3E], out_proj.weight
 /// [E, E], out_proj.bias [E].

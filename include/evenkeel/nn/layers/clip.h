@@ -13,9 +13,9 @@ struct ClipOptions {
   double max = std::numeric_limits<double>::infinity();
 };
 
-/// min(max(x, min), max), NaN staying NaN: y of x's shape, f32 or f64, any layout. The derivative
-/// is 0 at the bounds and beyond, as of PyTorch's Hardtanh and ReLU6, which is Clip({.min = 0, .max
-/// = 6}).
+/// min(max(x, min), max), NaN staying NaN: y of x's shape, f32, f64 or bf16, any layout. The
+/// derivative is 0 at the bounds and beyond, as of PyTorch's Hardtanh and ReLU6, which is
+/// Clip({.min = 0, .max = 6}).
 class Clip : public Cloneable<Clip> {
  public:
   /// Throws UsageError unless min < max.

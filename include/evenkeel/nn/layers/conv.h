@@ -32,7 +32,8 @@ struct Conv2dOptions {
 };
 
 /// What Conv1d and Conv2d share. x [N, in_channels, spatial...] in either layout → y [N,
-/// out_channels, spatial...] in x's layout, f32 or f64 like the parameters; each extent becomes (I
+/// out_channels, spatial...] in x's layout, f32 or f64 like the parameters (bf16: Module); each
+/// extent becomes (I
 /// + 2·padding − dilation·(K − 1) − 1) / stride + 1, rounded down. Parameters, in PyTorch's order:
 /// weight [out_channels, in_channels/groups, kernel...], bias [out_channels].
 ///

@@ -29,9 +29,9 @@ struct ConvTranspose2dOptions {
 
 /// What ConvTranspose1d and 2d share: the gradient of a convolution with respect to its input, as a
 /// layer. x [N, in_channels, spatial...] in either layout → y [N, out_channels, spatial...] in x's
-/// layout, f32 or f64 like the parameters; each extent becomes (I − 1)·stride − 2·padding +
-/// dilation·(K − 1) + output_padding + 1. Parameters, in PyTorch's order: weight [in_channels,
-/// out_channels/groups, kernel...], bias [out_channels].
+/// layout, f32 or f64 like the parameters (bf16: Module); each extent becomes (I − 1)·stride −
+/// 2·padding + dilation·(K − 1) + output_padding + 1. Parameters, in PyTorch's order: weight
+/// [in_channels, out_channels/groups, kernel...], bias [out_channels].
 class TransposedConvolution : public Module {
  public:
   Options options() const override;

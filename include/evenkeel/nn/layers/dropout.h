@@ -6,9 +6,9 @@
 namespace evenkeel::nn {
 
 /// In training, y = x·mask/(1−p) with each mask element 0 with probability p; in eval mode y = x.
-/// Any shape and layout, f32 or f64. The masks come from a random stream of the layer's own, whose
-/// place is the buffer random_state (i64 [3]: seed, stream, position; not exported), so that a run
-/// resumed from a checkpoint goes on with the masks it would have had.
+/// Any shape and layout, f32, f64 or bf16. The masks come from a random stream of the layer's own,
+/// whose place is the buffer random_state (i64 [3]: seed, stream, position; not exported), so that
+/// a run resumed from a checkpoint goes on with the masks it would have had.
 class Dropout : public Cloneable<Dropout> {
  public:
   /// Throws UsageError unless 0 ≤ p < 1.

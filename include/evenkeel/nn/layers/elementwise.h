@@ -12,7 +12,7 @@ struct ElementwiseOptions {
 
 /// What Scale and Shift share. The weight's shape is aligned to the last dimensions of x, each
 /// extent that of x or 1, which repeats: [C, 1, 1] holds one value per channel of [N, C, H, W]. y
-/// of x's shape and layout, f32 or f64. State: weight.
+/// of x's shape and layout, f32, f64 or bf16. State: weight.
 class Elementwise : public Module {
  public:
   Options options() const override;

@@ -12,9 +12,9 @@ struct FlattenOptions {
   std::int64_t start_dim = 1;  ///< the first dimension that is joined: 1 or 2
 };
 
-/// start_dim 1: x [N, C, spatial...] → y [N, C·spatial], any dtype. The features come in the logical
-/// order C, H, W whatever the layout of x, so that weights behind it mean the same for both layouts;
-/// y shares x's memory where x is channels first. backward gives dx in x's layout.
+/// start_dim 1: x [N, C, spatial...] → y [N, C·spatial], any dtype. The features come in the
+/// logical order C, H, W whatever the layout of x, so that weights behind it mean the same for both
+/// layouts; y shares x's memory where x is channels first. backward gives dx in x's layout.
 ///
 /// start_dim 2: x [N, C, spatial...] → y [N, C, positions], a sequence, in x's layout and memory.
 class Flatten : public Cloneable<Flatten> {

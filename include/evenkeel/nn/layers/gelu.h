@@ -5,7 +5,7 @@
 
 namespace evenkeel::nn {
 
-/// x·Φ(x), as PyTorch's GELU without approximation: y of x's shape, f32 or f64, any layout.
+/// x·Φ(x), as PyTorch's GELU without approximation: y of x's shape, f32, f64 or bf16, any layout.
 class GELU : public Cloneable<GELU> {
  public:
   std::string_view type() const override { return "GELU"; }

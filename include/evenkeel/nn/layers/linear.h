@@ -13,9 +13,9 @@ struct LinearOptions {
   bool bias = true;
 };
 
-/// y = x·Wᵀ + b: x [N, in_features] → y [N, out_features], f32 or f64 like the parameters.
-/// Parameters: weight [out_features, in_features], bias [out_features]. An input of another rank is
-/// an error; Flatten comes before.
+/// y = x·Wᵀ + b: x [N, in_features] → y [N, out_features], f32 or f64 like the parameters (bf16:
+/// Module). Parameters: weight [out_features, in_features], bias [out_features]. An input of
+/// another rank is an error; Flatten comes before.
 class Linear : public Cloneable<Linear> {
  public:
   /// Throws UsageError for sizes below 1.

@@ -41,17 +41,19 @@ struct LstmOptions {
 };
 
 /// i, f, o = σ(gates), g = tanh(gates), c ← f·c + i·g, h = o·tanh(c), as PyTorch has it, with gates
-/// W_ih·x + b_ih + W_hh·h + b_hh in the order i, f, g, o. Shapes, names and lengths as in Recurrent.
+/// W_ih·x + b_ih + W_hh·h + b_hh in the order i, f, g, o. Shapes, names and lengths as in
+/// Recurrent.
 ///
-/// With a norm, gates = N(W_ih·x; γ_ih, b_ih) + N(W_hh·h; γ_hh, b_hh), and h = o·tanh(N(c; γ_c, β_c))
-/// where the cell is normalized: the biases are the β. The parameters are then joined by gamma_ih,
-/// gamma_hh [4H], gamma_c and beta_c [H], and with batch norm each X of ih, hh and c has the buffers
-/// running_mean_X, running_var_X (f64 [max_steps, C]) and num_batches_tracked_X (i64 [max_steps]),
-/// all with the suffix of their cell (_l0, _l0_reverse). In the first step h is zero and its norm β.
+/// With a norm, gates = N(W_ih·x; γ_ih, b_ih) + N(W_hh·h; γ_hh, b_hh), and h = o·tanh(N(c; γ_c,
+/// β_c)) where the cell is normalized: the biases are the β. The parameters are then joined by
+/// gamma_ih, gamma_hh [4H], gamma_c and beta_c [H], and with batch norm each X of ih, hh and c has
+/// the buffers running_mean_X, running_var_X (f64 [max_steps, C]) and num_batches_tracked_X (i64
+/// [max_steps]), all with the suffix of their cell (_l0, _l0_reverse). In the first step h is zero
+/// and its norm β.
 ///
 /// A time step that fewer than two sequences reach is normalized with the running statistics, and
-/// one that no training batch has reached with those of the last that was. Forward throws ShapeError
-/// for a batch of one sequence in training, and beyond max_steps without `reuse`.
+/// one that no training batch has reached with those of the last that was. Forward throws
+/// ShapeError for a batch of one sequence in training, and beyond max_steps without `reuse`.
 class LSTM : public Cloneable<LSTM, Recurrent> {
  public:
   /// Throws UsageError for values out of range.

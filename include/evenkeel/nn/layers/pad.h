@@ -24,7 +24,7 @@ struct PadOptions {
 };
 
 /// x [d0, d1, …] → y with before[i] elements in front of dimension i and after[i] behind it; a
-/// negative number takes so many away. Any rank that has as many dimensions, f32 or f64.
+/// negative number takes so many away. Any rank that has as many dimensions, f32, f64 or bf16.
 class Pad : public Cloneable<Pad, Rearrangement> {
  public:
   /// Throws UsageError unless there is one number of each per dimension.

@@ -29,8 +29,9 @@ struct AvgPool2dOptions {
   bool count_include_pad = true;
 };
 
-/// What the pools over windows share. x [N, C, spatial...] f32 or f64 in either layout → y [N, C,
-/// spatial...] in x's layout; each extent becomes (I + 2·padding − K) / stride + 1, rounded down.
+/// What the pools over windows share. x [N, C, spatial...] f32, f64 or bf16 in either layout → y
+/// [N, C, spatial...] in x's layout; each extent becomes (I + 2·padding − K) / stride + 1, rounded
+/// down.
 class Pool : public Module {
  public:
   Options options() const override;

@@ -5,8 +5,8 @@
 
 namespace evenkeel::nn {
 
-/// y of output_shape() for x of f32 or f64, in x's layout; linear and without state. Layers say
-/// what goes where, in channels-first tensors.
+/// y of output_shape() for x of f32, f64 or bf16, in x's layout; linear and without state. Layers
+/// say what goes where, in channels-first tensors.
 class Rearrangement : public Module {
  public:
   Tensor forward(const Tensor& x) final;

@@ -21,10 +21,11 @@ struct RecurrentOptions {
 };
 
 /// x [N, input_size, T] → y [N, D·hidden_size, T], D = 2 where bidirectional (the forward
-/// direction's channels first), f32 or f64 like the parameters, either layout; channels last is
-/// memory's order of [N, T, input_size], which PyTorch calls batch_first, and spares the
-/// transpositions. States begin at zero. Padding (Module::set_lengths) enters neither states nor
-/// gradients, y is zero there, and the backward direction begins at each sequence's own last step.
+/// direction's channels first), f32 or f64 like the parameters (bf16: Module), either layout;
+/// channels last is memory's order of [N, T, input_size], which PyTorch calls batch_first, and
+/// spares the transpositions. States begin at zero. Padding (Module::set_lengths) enters neither
+/// states nor gradients, y is zero there, and the backward direction begins at each sequence's own
+/// last step.
 ///
 /// Parameters as PyTorch names them, for each layer k and with the suffix _reverse for the backward
 /// direction, G gates one after the other: weight_ih_lk [G·H, input], weight_hh_lk [G·H, H],
