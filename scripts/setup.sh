@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh [bench] [fuzz] [fuzz-coverage] [tsan]: installs the Debian packages that evenkeel builds with, those that
+# setup.sh [bench] [fuzz] [fuzz-coverage] [torchvision] [tsan]: installs the Debian packages that evenkeel builds with, those that
 # are missing alone, and what the named work needs beside them.
 # As root, or through sudo. EVENKEEL_NO_INSTALL=1 skips it.
 set -euo pipefail
@@ -37,8 +37,14 @@ for group in "$@"; do
         "libomp-dev:OpenMP for clang"
       ) ;;
     fuzz-coverage) packages+=("llvm:what the fuzzers reach") ;;
+    torchvision)
+      packages+=(
+        "python3-torch:networks to be read"
+        "python3-torchvision:networks to be read"
+        "python3-onnx:onnx.checker"
+      ) ;;
     bench) packages+=("libbenchmark-dev:Google Benchmark") ;;
-    *) echo "setup: there is no group '$group'; known are bench, fuzz, fuzz-coverage, tsan" >&2; exit 2 ;;
+    *) echo "setup: there is no group '$group'; known are bench, fuzz, fuzz-coverage, torchvision, tsan" >&2; exit 2 ;;
   esac
 done
 

@@ -16,6 +16,9 @@
 #include <evenkeel/data/loader.h>
 #include <evenkeel/data/source.h>
 
+#include <evenkeel/deploy/onnx.h>
+#include <evenkeel/deploy/onnx_export.h>
+#include <evenkeel/deploy/onnx_network.h>
 #include <evenkeel/io/checksum.h>
 #include <evenkeel/io/events.h>
 #include <evenkeel/io/file.h>
@@ -61,6 +64,7 @@
 #include <evenkeel/nn/layers/pad.h>
 #include <evenkeel/nn/layers/pair.h>
 #include <evenkeel/nn/layers/permute.h>
+#include <evenkeel/nn/layers/pointwise.h>
 #include <evenkeel/nn/layers/pool.h>
 #include <evenkeel/nn/layers/positional.h>
 #include <evenkeel/nn/layers/rearrangement.h>

@@ -33,6 +33,8 @@ std::span<const LayerRow> layer_table() {
       tanh_row(),
       gelu_row(),
       clip_row(),
+      power_row(),
+      erf_row(),
       softmax_row(),
       scale_row(),
       shift_row(),

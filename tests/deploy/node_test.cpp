@@ -53,6 +53,20 @@ const std::map<std::string, std::string>& refused() {
       {"test_maxpool_with_argmax_2d_precomputed_strides", "the positions of maxima"},
       {"test_reshape_allowzero_reordered", "do not fit"},      // an empty sample
       {"test_split_zero_size_splits", "it splits the batch"},  // the same
+      {"test_mvn_expanded", "'ReduceMean' is not computed"},   // deviations of a constant
+      {"test_pow", "no single number"},
+      {"test_pow_bcast_array", "no single number"},
+      {"test_pow_example", "no single number"},
+      {"test_pow_types_float32_int32", "no single number"},
+      {"test_pow_types_float32_int64", "no single number"},
+      {"test_pow_types_float32_uint32", "no single number"},
+      {"test_pow_types_float32_uint64", "no single number"},
+      {"test_pow_types_float", "'Pow' is not computed"},
+      {"test_pow_types_int", "no single number"},
+      {"test_pow_types_int32_float32", "'Pow' is not computed"},
+      {"test_pow_types_int32_int32", "'Pow' is not computed"},
+      {"test_pow_types_int64_float32", "'Pow' is not computed"},
+      {"test_pow_types_int64_int64", "'Pow' is not computed"},
       {"test_range_float_type_positive_delta", "holds no integers"},
       {"test_reduce_prod_default_axes_keepdims_example", "holds no integers"},
       {"test_reduce_prod_default_axes_keepdims_random", "holds no integers"},

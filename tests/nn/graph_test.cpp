@@ -8,9 +8,12 @@
 #include <evenkeel/nn/layers/graph.h>
 #include <evenkeel/nn/layers/identity.h>
 #include <evenkeel/nn/layers/linear.h>
+#include <evenkeel/nn/layers/mean.h>
+#include <evenkeel/nn/layers/permute.h>
 #include <evenkeel/nn/layers/pool.h>
 #include <evenkeel/nn/layers/residual.h>
 #include <evenkeel/nn/layers/sequential.h>
+#include <evenkeel/nn/layers/softmax.h>
 
 namespace evenkeel::nn {
 namespace {
@@ -40,6 +43,58 @@ TEST(Graph, diamond_gradients_are_those_of_central_differences) {
     const auto report = check_gradients(net, random_tensor({2, 2, 3, 4}, 1, DType::f64, layout));
     EXPECT_LE(report.error, kGradientTolerance) << report.where;
   }
+}
+
+/// A gate as of squeeze-and-excitation, and a square.
+TEST(Graph, gradients_of_products_are_those_of_central_differences) {
+  for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+    Graph net;
+    net.add("maps", Conv2d(2, 3, 1))
+        .add("mean", Mean({2, 3}, {.keepdim = true}))
+        .add("gate", Sigmoid())
+        .add_product("gated", {"gate", "maps"})
+        .add_product("square", {"gated", "gated"});
+    net.initialize(1);
+    const auto report = check_gradients(net, random_tensor({2, 2, 3, 4}, 1, DType::f64, layout));
+    EXPECT_LE(report.error, kGradientTolerance) << report.where;
+  }
+}
+
+/// What attention does, without its softmax.
+TEST(Graph, gradients_of_products_of_matrices_are_those_of_central_differences) {
+  for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+    Graph net;
+    net.add("keys", Permute({0, 2, 1}))
+        .add_matmul("scores", {"input", "keys"})
+        .add("shares", Softmax())
+        .add_matmul("mixed", {"shares", "input"});
+    const auto report = check_gradients(net, random_tensor({2, 3, 4}, 1, DType::f64, layout));
+    EXPECT_LE(report.error, kGradientTolerance) << report.where;
+    const Tensor x = random_tensor({2, 3, 4}, 2, DType::f64, layout);
+    EXPECT_EQ(net.forward(x).shape(), x.shape());
+  }
+}
+
+TEST(Graph, products_of_what_does_not_fit_are_refused) {
+  Graph net;
+  net.add("narrow", Linear(4, 3)).add_product("product", {"input", "narrow"});
+  EXPECT_NE(message_of<ShapeError>([&] {
+              net.forward(random_tensor({2, 4}, 1));
+            }).find("product"),
+            std::string::npos);
+  EXPECT_THROW(net.add_product("three", {"input", "narrow", "input"}), UsageError);
+  EXPECT_THROW(net.add_matmul("one", {"input"}), UsageError);
+  Graph matrices;
+  matrices.add_matmul("square", {"input", "input"});
+  EXPECT_THROW(matrices.forward(random_tensor({2, 3, 4}, 1)), ShapeError);
+  EXPECT_NO_THROW(matrices.forward(random_tensor({2, 3, 3}, 1)));
+}
+
+TEST(Graph, twenty_thousand_nodes_are_added_and_run) {
+  Graph net;
+  for (int i = 0; i < 20'000; ++i) net.add("node" + std::to_string(i), Tanh());
+  const Tensor y = net.forward(random_tensor({2, 3}, 1));
+  EXPECT_EQ(net.backward(y).shape(), (Shape{2, 3}));
 }
 
 TEST(Graph, chain_equals_sequential) {

@@ -9,7 +9,7 @@ mkdir -p "$build/project"
 arguments=("-DCMAKE_PREFIX_PATH=$prefix" "$@")
 # As if the libraries that norm does not need were not installed.
 without=()
-for package in EvenkeelDnnl ZLIB PNG tomlplusplus nlohmann_json CLI11; do
+for package in EvenkeelDnnl ZLIB PNG tomlplusplus nlohmann_json CLI11 Protobuf; do
   without+=("-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON")
 done
 
@@ -32,7 +32,7 @@ try() {
 }
 
 # shellcheck disable=SC2016  # CMake expands it
-tell='foreach(name core norm ops io nn optim data model train evenkeel)
+tell='foreach(name core norm ops io nn optim data model deploy train evenkeel)
   if(TARGET evenkeel::${name})
     list(APPEND there ${name})
   endif()
@@ -40,7 +40,7 @@ endforeach()
 message(STATUS "there: ${there}.")
 message(STATUS "found: ${evenkeel_FOUND}. why: ${evenkeel_NOT_FOUND_MESSAGE}.")'
 
-try yes 'there: core;norm;ops;io;nn;optim;data;model;train;evenkeel\.' \
+try yes 'there: core;norm;ops;io;nn;optim;data;model;deploy;train;evenkeel\.' \
   "find_package(evenkeel REQUIRED)
 $tell"
 try yes 'there: core;norm\.' "find_package(evenkeel REQUIRED COMPONENTS norm)

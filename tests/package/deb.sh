@@ -36,9 +36,9 @@ if ls "$folder"/libevenkeel[0-9]*.deb >/dev/null 2>&1; then
   expect evenkeel Depends '^libevenkeel[0-9.]+ \(= '
 else
   running=evenkeel
-  needed+=(libdnnl-dev libhwy-dev libpng-dev libtomlplusplus-dev zlib1g-dev)
+  needed+=(libdnnl-dev libhwy-dev libpng-dev libprotobuf-dev libtomlplusplus-dev zlib1g-dev)
 fi
-for library in libc6 libdnnl2 libfmt9 libhwy1 libpng16-16 'libstdc\+\+6' zlib1g; do
+for library in libc6 libdnnl2 libfmt9 libhwy1 libpng16-16 libprotobuf-lite32 'libstdc\+\+6' zlib1g; do
   expect "$running" Depends "(^|, )$library( |,|\$)"
 done
 for library in "${needed[@]}"; do

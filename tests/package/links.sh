@@ -15,8 +15,8 @@ if grep -vxE "$allowed" <<<"$needed"; then
   echo "is linked directly, and should not be"
   exit 1
 fi
-# Behind them as well: nothing loads oneDNN, JSON, PNG or toml++.
-others='dnnl|json|png|toml|zlib|libz\.|_ops|_io|_nn|_data|_model|_train'
+# Behind them as well: nothing loads oneDNN, JSON, PNG, protobuf or toml++.
+others='dnnl|json|png|proto|toml|zlib|libz\.|_ops|_io|_nn|_data|_model|_deploy|_train'
 if ldd "$program" | awk '{ print $1 }' | grep -E "$others"; then
   echo "is loaded, and should not be"
   exit 1

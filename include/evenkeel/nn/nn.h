@@ -35,6 +35,7 @@
 #include <evenkeel/nn/layers/pad.h>
 #include <evenkeel/nn/layers/pair.h>
 #include <evenkeel/nn/layers/permute.h>
+#include <evenkeel/nn/layers/pointwise.h>
 #include <evenkeel/nn/layers/pool.h>
 #include <evenkeel/nn/layers/positional.h>
 #include <evenkeel/nn/layers/rearrangement.h>

@@ -82,12 +82,16 @@ Symbol write_graph(Exporter& exporter, nn::Module& layer, const Symbol& x) {
       case Kind::product:
         values[i].name = exporter.node("Mul", inputs, {}, name);
         break;
+      case Kind::matmul:
+        values[i].name = exporter.node("MatMul", inputs, {}, name);
+        break;
       case Kind::concat:
         values[i].name = exporter.node("Concat", inputs, {{"axis", std::int64_t{1}}}, name);
         break;
       default:
-        values[i].name = inputs.size() == 1 ? inputs[0] : exporter.node("Sum", inputs, {}, name);
-        if (inputs.size() == 2) values[i].name = exporter.node("Add", inputs, {}, name);
+        values[i].name = inputs.size() == 1
+                             ? inputs[0]
+                             : exporter.node(inputs.size() == 2 ? "Add" : "Sum", inputs, {}, name);
     }
     values[i].shape = shapes[i];
   }

@@ -16,6 +16,7 @@
 #include <evenkeel/nn/layers/mean.h>
 #include <evenkeel/nn/layers/pad.h>
 #include <evenkeel/nn/layers/permute.h>
+#include <evenkeel/nn/layers/pointwise.h>
 #include <evenkeel/nn/layers/pool.h>
 #include <evenkeel/nn/layers/reshape.h>
 #include <evenkeel/nn/layers/slice.h>
@@ -151,6 +152,17 @@ Symbol write_gelu(Exporter& exporter, nn::Module& layer, const Symbol& x) {
       exporter.node("Add", {erf, exporter.scalar(1)}, {}, name + ".shifted");
   const std::string half = exporter.node("Mul", {x.name, exporter.scalar(0.5)}, {}, name + ".half");
   return {exporter.node("Mul", {half, shifted}, {}, name), {}};
+}
+
+Symbol write_power(Exporter& exporter, nn::Module& layer, const Symbol& x) {
+  const double exponent = dynamic_cast<nn::Power&>(layer).exponent();
+  if (exponent == 0.5) return {exporter.node("Sqrt", {x.name}, {}, name_of(layer)), {}};
+  if (exponent == -1) return {exporter.node("Reciprocal", {x.name}, {}, name_of(layer)), {}};
+  return {exporter.node("Pow", {x.name, exporter.scalar(exponent)}, {}, name_of(layer)), {}};
+}
+
+Symbol write_erf(Exporter& exporter, nn::Module& layer, const Symbol& x) {
+  return {exporter.node("Erf", {x.name}, {}, name_of(layer)), {}};
 }
 
 Symbol write_clip(Exporter& exporter, nn::Module& layer, const Symbol& x) {

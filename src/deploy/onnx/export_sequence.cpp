@@ -115,7 +115,7 @@ Symbol write_positional_encoding(Exporter& exporter, nn::Module& layer, const Sy
   const std::string name = name_of(layer);
   const bool learned = tensor_of(layer, "weight").defined();
   const std::string added =
-      learned ? exporter.initializer(name + ".weight", positions) : exporter.constant(positions);
+      learned ? exporter.initializer(name + ".positions", positions) : exporter.constant(positions);
   return {exporter.node("Add", {x.name, added}, {}, name), {}};
 }
 

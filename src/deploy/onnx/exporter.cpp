@@ -34,6 +34,7 @@ constexpr std::array kWriters = {
     LayerWriter{"Dropout", write_dropout},
     LayerWriter{"EncoderLayer", write_encoder_layer},
     LayerWriter{"Flatten", write_flatten},
+    LayerWriter{"Erf", write_erf},
     LayerWriter{"FoldedConv", write_folded_conv},
     LayerWriter{"GELU", write_gelu},
     LayerWriter{"GlobalAvgPool", write_global_average_pool},
@@ -55,6 +56,7 @@ constexpr std::array kWriters = {
     LayerWriter{"Pad", write_pad},
     LayerWriter{"Permute", write_permute},
     LayerWriter{"PositionalEncoding", write_positional_encoding},
+    LayerWriter{"Power", write_power},
     LayerWriter{"RMSNorm", write_rms_norm},
     LayerWriter{"ReLU", write_activation},
     LayerWriter{"Reshape", write_reshape},
@@ -176,7 +178,7 @@ std::string Exporter::node(const std::string& type, const std::vector<std::strin
                            const std::vector<std::string>& more_outputs) {
   proto::Node& message = *model_->mutable_graph()->add_node();
   message.set_op_type(type);
-  message.set_name(name);
+  message.set_name(node_names_.take(name));
   std::size_t used = inputs.size();
   while (used > 0 && inputs[used - 1].empty()) --used;
   for (std::size_t i = 0; i < used; ++i) message.add_input(inputs[i]);

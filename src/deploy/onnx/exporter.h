@@ -64,7 +64,8 @@ class Exporter {
   ExportOptions options_;
   ExportReport report_;
   std::unique_ptr<proto::Model> model_;
-  UniqueNames names_;
+  UniqueNames names_;  // of values
+  UniqueNames node_names_{{"output"}};
   DType dtype_ = DType::f32;
 };
 
@@ -95,6 +96,8 @@ Symbol write_group_norm(Exporter&, nn::Module&, const Symbol&);
 Symbol write_instance_norm(Exporter&, nn::Module&, const Symbol&);
 Symbol write_activation(Exporter&, nn::Module&, const Symbol&);
 Symbol write_gelu(Exporter&, nn::Module&, const Symbol&);
+Symbol write_power(Exporter&, nn::Module&, const Symbol&);
+Symbol write_erf(Exporter&, nn::Module&, const Symbol&);
 Symbol write_clip(Exporter&, nn::Module&, const Symbol&);
 Symbol write_softmax(Exporter&, nn::Module&, const Symbol&);
 Symbol write_scale(Exporter&, nn::Module&, const Symbol&);

@@ -8,6 +8,7 @@
 #include <evenkeel/nn/layers/clip.h>
 #include <evenkeel/nn/layers/dropout.h>
 #include <evenkeel/nn/layers/gelu.h>
+#include <evenkeel/nn/layers/pointwise.h>
 #include <evenkeel/nn/layers/softmax.h>
 
 namespace evenkeel::deploy {
@@ -48,6 +49,23 @@ void build_gelu(Importer& importer) {
     importer.refuse("approximations are not supported");
   }
   importer.set_output(0, importer.apply(nn::GELU(), importer.input(0)));
+}
+
+void build_erf(Importer& importer) {
+  importer.set_output(0, importer.apply(nn::Erf(), importer.input(0)));
+}
+
+void build_sqrt(Importer& importer) {
+  importer.set_output(0, importer.apply(nn::Power(0.5), importer.input(0)));
+}
+
+void build_reciprocal(Importer& importer) {
+  importer.set_output(0, importer.apply(nn::Power(-1), importer.input(0)));
+}
+
+void build_pow(Importer& importer) {
+  importer.set_output(
+      0, importer.apply(nn::Power(number(importer, 1, "exponent")), importer.input(0)));
 }
 
 void build_clip(Importer& importer) {

@@ -4,6 +4,7 @@
 
 #include "deploy/onnx/importer.h"
 #include <evenkeel/nn/layers/elementwise.h>
+#include <evenkeel/nn/layers/pointwise.h>
 
 namespace evenkeel::deploy {
 namespace {
@@ -113,9 +114,23 @@ void build_mul(Importer& importer) {
       0, importer.join(Importer::Join::product, {importer.input(0), importer.input(1)}));
 }
 
+void build_neg(Importer& importer) {
+  importer.set_output(0, times(importer, importer.input(0), -1, ""));
+}
+
 void build_div(Importer& importer) {
   const auto which = operands_of(importer);
-  if (!which || which->constant == 0) importer.refuse("only division by a constant is supported");
+  if (which && which->constant == 0) {
+    const Value inverse = importer.apply(nn::Power(-1), importer.input(1), "inverse");
+    importer.set_output(0,
+                        with_constant<nn::Scale>(importer, inverse, aligned(importer, 0), false));
+    return;
+  }
+  if (!which) {
+    const Value inverse = importer.apply(nn::Power(-1), importer.input(1), "inverse");
+    importer.set_output(0, importer.join(Importer::Join::product, {importer.input(0), inverse}));
+    return;
+  }
   const Tensor inverse = mapped(aligned(importer, 1), [](double v) { return 1 / v; });
   importer.set_output(0, with_constant<nn::Scale>(importer, importer.input(0), inverse, false));
 }

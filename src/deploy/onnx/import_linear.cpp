@@ -93,8 +93,10 @@ void build_gemm(Importer& importer) {
 /// A linear layer over the last dimension; the others are a batch to it.
 void build_matmul(Importer& importer) {
   const Value x = importer.input(0);
-  if (x.is_constant() || !importer.input(1).is_constant()) {
-    importer.refuse("only products with a constant on the right are supported");
+  if (x.is_constant()) importer.refuse("products with a constant on the left are not supported");
+  if (!importer.input(1).is_constant()) {
+    importer.set_output(0, importer.join(Importer::Join::matmul, {x, importer.input(1)}));
+    return;
   }
   const Tensor weight = matrix(real_matrix(importer, 1), true, 1);
   const std::int64_t in = weight.dim(1), out = weight.dim(0);

@@ -361,6 +361,16 @@ Value Importer::join(Join how, const std::vector<Value>& values, std::string_vie
       } else if (how == Join::sum && other != shapes[i]) {
         refuse("the sum of {} and {} is not supported: shapes must be equal", shapes[i].str(),
                other.str());
+      } else if (how == Join::matmul) {
+        Shape& shape = shapes[i];
+        const int rank = shape.rank();
+        if (rank < 2 || other.rank() != rank || shape[rank - 1] != other[rank - 2] ||
+            shape.with(rank - 1, 0).with(rank - 2, 0) !=
+                other.with(rank - 1, 0).with(rank - 2, 0)) {
+          refuse("the product of {} and {} is not supported: all but matrices must be equal",
+                 shape.str(), other.str());
+        }
+        shape = shape.with(rank - 1, other[rank - 1]);
       } else if (how == Join::product) {
         if (other.rank() != shapes[i].rank()) {
           refuse("the product of {} and {} is not supported: ranks must be equal", shapes[i].str(),
@@ -372,6 +382,7 @@ Value Importer::join(Join how, const std::vector<Value>& values, std::string_vie
   }
   if (how == Join::sum) graph_->add_sum(name, names);
   if (how == Join::product) graph_->add_product(name, names);
+  if (how == Join::matmul) graph_->add_matmul(name, names);
   if (how == Join::concat) graph_->add_concat(name, names);
   return added(name, shapes);
 }

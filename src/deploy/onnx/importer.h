@@ -81,7 +81,7 @@ class Importer {
   Value apply(Layer layer, const Value& value, std::string_view suffix = "") {
     return apply(nn::to_owned(std::move(layer)), value, suffix);
   }
-  enum class Join : std::uint8_t { sum, product, concat };
+  enum class Join : std::uint8_t { sum, product, matmul, concat };
   Value join(Join how, const std::vector<Value>& values, std::string_view suffix = "");
   /// The same elements in other shapes; refuses shapes that depend on the batch in two dimensions.
   Value reshaped(const Value& value, const Shapes& shapes) const;
@@ -145,6 +145,11 @@ void build_leaky_relu(Importer& importer);
 void build_sigmoid(Importer& importer);
 void build_tanh(Importer& importer);
 void build_gelu(Importer& importer);
+void build_erf(Importer& importer);
+void build_sqrt(Importer& importer);
+void build_reciprocal(Importer& importer);
+void build_pow(Importer& importer);
+void build_neg(Importer& importer);
 void build_clip(Importer& importer);
 void build_softmax(Importer& importer);
 void build_dropout(Importer& importer);

@@ -5,6 +5,13 @@
 #include <evenkeel/nn/layers/graph.h>
 
 namespace evenkeel::nn {
+namespace {
+
+bool is_product(const Graph::Node& node) {
+  return node.kind == Graph::NodeKind::product || node.kind == Graph::NodeKind::matmul;
+}
+
+}  // namespace
 
 Graph& Graph::add(const std::string& name, std::unique_ptr<Module> module,
                   const std::string& input) {
@@ -28,6 +35,13 @@ Graph& Graph::add_product(const std::string& name, const std::vector<std::string
     fail<UsageError>("[{}] node '{}' expects two factors, got {}", label(), name, inputs.size());
   }
   return append({name, NodeKind::product, 0, indices_of(name, inputs)});
+}
+
+Graph& Graph::add_matmul(const std::string& name, const std::vector<std::string>& inputs) {
+  if (inputs.size() != 2) {
+    fail<UsageError>("[{}] node '{}' expects two factors, got {}", label(), name, inputs.size());
+  }
+  return append({name, NodeKind::matmul, 0, indices_of(name, inputs)});
 }
 
 Graph& Graph::add_concat(const std::string& name, const std::vector<std::string>& inputs) {
@@ -124,6 +138,9 @@ std::vector<Shape> Graph::node_shapes(const Shape& input) const {
       case NodeKind::product:
         shapes.push_back(product_shape(*this, what, parts));
         break;
+      case NodeKind::matmul:
+        shapes.push_back(matmul_shape(*this, what, parts));
+        break;
     }
   }
   return shapes;
@@ -159,8 +176,9 @@ Tensor Graph::run_forward(Tensor x) {
       values[i] = child(node.child).forward_in_place(std::move(parts[0]));
     } else if (node.kind == NodeKind::concat) {
       values[i] = concat(shapes[i], std::move(parts));
-    } else if (node.kind == NodeKind::product) {
-      values[i] = product(shapes[i], parts[0], parts[1]);
+    } else if (is_product(node)) {
+      values[i] = node.kind == NodeKind::product ? product(shapes[i], parts[0], parts[1])
+                                                 : matmul(shapes[i], parts[0], parts[1]);
       if (recording()) factors.emplace_back(Kept(parts[0]), Kept(parts[1]));
     } else {
       values[i] = parts[0];
@@ -190,7 +208,7 @@ Tensor Graph::run_backward(Tensor dy) {
   dy = Tensor();
   std::size_t products = saved.factors.size();
   for (std::size_t i = output_; i > 0; --i) {
-    if (live_[i] && nodes_[i].kind == NodeKind::product) --products;
+    if (live_[i] && is_product(nodes_[i])) --products;
     if (!live_[i] || !wants_[i]) continue;
     pass_back(nodes_[i], std::exchange(gradients[i], Tensor()), saved, products, gradients);
   }
@@ -208,9 +226,15 @@ void Graph::pass_back(const Node& node, Tensor dy, const Saved& saved, std::size
     give(node.inputs[0], child(node.child).backward_in_place(std::move(dy)));
   } else if (node.kind == NodeKind::sum) {
     for (const std::size_t j : node.inputs) give(j, dy);
-  } else if (node.kind == NodeKind::product) {
+  } else if (is_product(node)) {
     const Tensor a = saved.factors[product].first.tensor();
     const Tensor b = saved.factors[product].second.tensor();
+    if (node.kind == NodeKind::matmul) {
+      auto [da, db] = matmul_gradients(dy, a, b);
+      give(node.inputs[0], std::move(da));
+      give(node.inputs[1], std::move(db));
+      return;
+    }
     if (wants_[node.inputs[0]]) give(node.inputs[0], factor_gradient(dy, b, a));
     if (wants_[node.inputs[1]]) give(node.inputs[1], factor_gradient(dy, a, b));
   } else {

@@ -4,6 +4,7 @@
 
 #include "nn/layers/offset_map.h"
 #include <evenkeel/ops/elementwise.h>
+#include <evenkeel/ops/linear.h>
 
 namespace evenkeel::nn {
 
@@ -117,6 +118,70 @@ Tensor factor_gradient(const Tensor& dy, const Tensor& other, const Tensor& fact
   sum_elements(OffsetMap::broadcast(dy.shape(), factor.shape()), whole.to(Layout::channels_first),
                1, result);
   return result.to(dy.layout());
+}
+
+namespace {
+
+/// Each matrix of the last two dimensions transposed, channels first.
+Tensor transposed(const Tensor& x) {
+  const int rank = x.rank();
+  const std::vector<std::int64_t> strides = strides_of(x.shape());
+  std::vector<OffsetMap::Table> tables;
+  Shape shape = x.shape();
+  shape = shape.with(rank - 1, x.dim(rank - 2)).with(rank - 2, x.dim(rank - 1));
+  for (int d = 0; d < rank; ++d) {
+    const int from = d == rank - 1 ? rank - 2 : d == rank - 2 ? rank - 1 : d;
+    OffsetMap::Table table;
+    for (std::int64_t i = 0; i < shape[d]; ++i) {
+      table.push_back(i * strides[static_cast<std::size_t>(from)]);
+    }
+    tables.push_back(std::move(table));
+  }
+  Tensor y = Tensor::empty(shape, x.dtype());
+  take_elements(OffsetMap(std::move(tables)), x.to(Layout::channels_first), 0, y);
+  return y;
+}
+
+/// All matrices in one row of them: [count, rows, columns].
+Tensor matrices(const Tensor& x) {
+  const Tensor first = x.to(Layout::channels_first);
+  const std::int64_t size = x.dim(-1) * x.dim(-2);
+  return first.reshape({size == 0 ? 0 : x.numel() / size, x.dim(-2), x.dim(-1)});
+}
+
+Tensor matrix(const Tensor& all, std::int64_t i) {
+  return all.slice(i, i + 1).reshape(all.shape().drop(1));
+}
+
+}  // namespace
+
+Shape matmul_shape(const Module& layer, std::string_view what, std::span<const Shape> parts) {
+  const Shape &a = parts[0], &b = parts[1];
+  const int rank = a.rank();
+  bool fits = rank >= 2 && rank == b.rank() && a[rank - 1] == b[rank - 2];
+  for (int d = 0; fits && d < rank - 2; ++d) fits = a[d] == b[d];
+  if (!fits) {
+    fail<ShapeError>("[{}] expected {} [..., M, K] and [..., K, P] to multiply, got {} and {}",
+                     layer.label(), what, a.str(), b.str());
+  }
+  return a.with(rank - 1, b[rank - 1]);
+}
+
+Tensor matmul(const Shape& shape, const Tensor& a, const Tensor& b) {
+  Tensor y = Tensor::zeros(shape, a.dtype());
+  if (y.numel() == 0 || a.numel() == 0) return y;
+  const Tensor left = matrices(a), right = matrices(transposed(b)), none;
+  Tensor all = matrices(y);
+  for (std::int64_t i = 0; i < left.dim(0); ++i) {
+    Tensor one = matrix(all, i);
+    ops::linear_forward(matrix(left, i), matrix(right, i), none, one);
+  }
+  return y;
+}
+
+std::pair<Tensor, Tensor> matmul_gradients(const Tensor& dy, const Tensor& a, const Tensor& b) {
+  const Tensor first = dy.to(Layout::channels_first);
+  return {matmul(a.shape(), first, transposed(b)), matmul(b.shape(), transposed(a), first)};
 }
 
 }  // namespace evenkeel::nn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <utility>
 #include <vector>
 
 #include <evenkeel/core/tensor.h>
@@ -30,5 +31,12 @@ Shape product_shape(const Module& layer, std::string_view what, std::span<const 
 Tensor product(const Shape& shape, const Tensor& a, const Tensor& b);
 /// The gradient of one factor, of its shape, from that of the product.
 Tensor factor_gradient(const Tensor& dy, const Tensor& other, const Tensor& factor);
+
+/// What a product of matrices needs: [..., M, K] and [..., K, P], equal but for M and P.
+Shape matmul_shape(const Module& layer, std::string_view what, std::span<const Shape> parts);
+/// The products of the last two dimensions, of `shape`.
+Tensor matmul(const Shape& shape, const Tensor& a, const Tensor& b);
+/// dy·bᵀ and aᵀ·dy, of the shapes of a and b.
+std::pair<Tensor, Tensor> matmul_gradients(const Tensor& dy, const Tensor& a, const Tensor& b);
 
 }  // namespace evenkeel::nn

@@ -43,6 +43,8 @@ LayerRow gelu_row();
 LayerRow conv_transpose1d_row();
 LayerRow conv_transpose2d_row();
 LayerRow clip_row();
+LayerRow power_row();
+LayerRow erf_row();
 LayerRow softmax_row();
 LayerRow scale_row();
 LayerRow shift_row();

@@ -11,10 +11,10 @@
 namespace evenkeel::nn {
 
 /// Named nodes, each computed from nodes that were added before it: a module applied to one of
-/// them, a sum or product of several, or several side by side over the channels. The node "input"
-/// is the graph's input. The output is the node last added, or the one named by set_output(). Nodes
-/// that the output does not depend on are not run. Modules are children under the names of their
-/// nodes.
+/// them, a sum or product of several, a product of matrices, or several side by side over the
+/// channels. The node "input" is the graph's input. The output is the node last added, or the one
+/// named by set_output(). Nodes that the output does not depend on are not run. Modules are
+/// children under the names of their nodes.
 ///
 ///     Graph net;
 ///     net.add("stem", Conv2d(3, 8, 3, {.padding = 1}))       // from the node before, here "input"
@@ -41,11 +41,14 @@ class Graph : public Cloneable<Graph, Container> {
   /// The product of two nodes of one rank, in the layout of the first. Each extent is that of the
   /// other, or 1, which repeats.
   Graph& add_product(const std::string& name, const std::vector<std::string>& inputs);
+  /// Products of the matrices in the last two dimensions of two nodes: [..., M, K] and [..., K, P]
+  /// give [..., M, P]. Channels first.
+  Graph& add_matmul(const std::string& name, const std::vector<std::string>& inputs);
   /// One or more nodes [N, Cᵢ, spatial...] side by side, in the layout of the first.
   Graph& add_concat(const std::string& name, const std::vector<std::string>& inputs);
   void set_output(const std::string& name);
 
-  enum class NodeKind : std::uint8_t { input, module, sum, concat, product };
+  enum class NodeKind : std::uint8_t { input, module, sum, concat, product, matmul };
   struct Node {
     std::string name;
     NodeKind kind = NodeKind::input;
@@ -70,10 +73,11 @@ class Graph : public Cloneable<Graph, Container> {
 
  private:
   struct Saved {
-    std::vector<Shape> shapes;                   // of the nodes
-    Layout layout;                               // of the input
-    DType dtype;                                 // of the output
-    std::vector<std::pair<Kept, Kept>> factors;  // of the products that run, in order
+    std::vector<Shape> shapes;  // of the nodes
+    Layout layout;              // of the input
+    DType dtype;                // of the output
+    std::vector<std::pair<Kept, Kept>>
+        factors;  // of the products that run, of either kind, in order
   };
   SavedBase* own_saved() override { return &saved_; }
   std::size_t index_of(const std::string& name) const;
