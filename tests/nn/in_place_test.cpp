@@ -200,11 +200,44 @@ TEST(InPlace, gradients_are_nearly_as_exact_as_those_of_the_ordinary_layer) {
         auto& reference = dynamic_cast<nn::BatchNorm2d&>(*exact);
         // The bounds of docs/memory.md.
         const auto [ordinary_dx, ordinary_dgamma] = errors_of(twins.plain, reference, x, dy);
-        EXPECT_LE(ordinary_dx, 1.2e-7) << ratio << " " << scale;
-        EXPECT_LE(ordinary_dgamma, 0.7e-7) << ratio << " " << scale;
+        EXPECT_LE(ordinary_dx, 2e-7) << ratio << " " << scale;
+        EXPECT_LE(ordinary_dgamma, 1e-7) << ratio << " " << scale;
         const auto [dx, dgamma] = errors_of(twins.over, reference, x, dy);
-        EXPECT_LE(dx, 2.5e-7) << ratio << " " << scale;
-        EXPECT_LE(dgamma, 1.2e-7) << ratio << " " << scale;
+        EXPECT_LE(dx, 3e-7) << ratio << " " << scale;
+        EXPECT_LE(dgamma, 1.5e-7) << ratio << " " << scale;
+      }
+    }
+  }
+}
+
+TEST(InPlace, x_hat_comes_back_with_19_bits) {
+  for (const auto activation : {norm::Activation::none, norm::Activation::leaky_relu}) {
+    for (const float ratio : {0.F, 1.F, 8.F}) {
+      Twins twins({.shape = {32, 8, 4, 4}, .activation = activation});
+      for (std::int64_t c = 0; c < 8; ++c) {
+        const float gamma = 0.3F + 0.1F * static_cast<float>(c);
+        Twins::gamma(twins.over)[c] = c % 2 == 0 ? gamma : -gamma;
+        Twins::beta(twins.over)[c] = c % 3 == 0 ? ratio * gamma : -ratio * gamma;
+      }
+      nn::BatchNorm2d plain(8, {.affine = false});
+      const Tensor exact = plain.forward(twins.input().to(DType::f64));
+      for (std::int64_t i = 0; i < 128; ++i) {
+        // With a gradient of 1 at one place, dγ is x̂ there, or slope·x̂.
+        const std::int64_t sample = i / 16 * 4, s = i % 16;
+        Tensor dy = Tensor::zeros(twins.form.shape);
+        for (std::int64_t c = 0; c < 8; ++c) dy.data<float>()[(sample * 8 + c) * 16 + s] = 1;
+        twins.over.zero_grad();
+        const Tensor y = twins.over.forward_in_place(twins.input());
+        (void)twins.over.backward(dy);
+        for (std::int64_t c = 0; c < 8; ++c) {
+          const std::int64_t at = (sample * 8 + c) * 16 + s;
+          const double wanted = exact.data<double>()[at];
+          const bool passed = activation == norm::Activation::none || y.data<float>()[at] > 0;
+          const auto got = static_cast<double>(twins.gradient(twins.over, 0).data<float>()[c]);
+          EXPECT_NEAR(passed ? got : got / kSlope, wanted,
+                      0x1p-19 * std::max(1.0, std::abs(wanted)))
+              << ratio << " " << at;
+        }
       }
     }
   }
