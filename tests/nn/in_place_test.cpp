@@ -9,6 +9,7 @@
 #include "nn/table_cases.h"
 #include "nn/tensors.h"
 #include <evenkeel/core/memory.h>
+#include <evenkeel/core/parallel.h>
 #include <evenkeel/nn/layers/batch_renorm.h>
 #include <evenkeel/nn/nn.h>
 #include <evenkeel/ops/elementwise.h>
@@ -292,6 +293,25 @@ TEST(InPlace, keeps_x_of_channels_whose_gamma_is_too_small_and_their_bits_with_i
       }
     }
   }
+}
+
+TEST(InPlace, has_the_same_bits_with_any_number_of_threads) {
+  const int before = max_threads();
+  for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
+    std::vector<Tensor> expected;
+    for (const int threads : {1, 2, 3, 8}) {
+      set_max_threads(threads);
+      Twins twins({.shape = {12, 40, 33, 17}, .layout = layout, .options = {.ghost_size = 5}});
+      spoil(twins, {{7, {0, 1}}, {39, {1e-3F, 1}}});
+      (void)twins.over.forward_in_place(twins.input());
+      const Tensor dx = twins.over.backward(random_tensor(twins.form.shape, 9, DType::f32, layout));
+      const std::vector<Tensor> got{dx, twins.gradient(twins.over, 0),
+                                    twins.gradient(twins.over, 1)};
+      if (expected.empty()) expected = got;
+      for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(identical(got[i], expected[i])) << i;
+    }
+  }
+  set_max_threads(before);
 }
 
 TEST(InPlace, is_the_ordinary_layer_where_many_channels_would_be_kept) {
