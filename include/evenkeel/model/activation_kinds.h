@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include <evenkeel/ops/activation.h>
+#include <evenkeel/nn/layers/activation.h>
 
 namespace evenkeel::model {
 

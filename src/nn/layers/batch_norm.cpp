@@ -1,5 +1,5 @@
-// What a batch norm layer is: its options, state and mode. batch_norm_run.cpp has forward and
-// backward, batch_norm_row.cpp its place in the layer table.
+// What a batch norm layer is: its options, state and mode. batch_norm_run.cpp has forward,
+// batch_norm_back.cpp backward, batch_norm_row.cpp its place in the layer table.
 #include <algorithm>
 #include <cmath>
 #include <utility>

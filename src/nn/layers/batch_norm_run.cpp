@@ -1,47 +1,16 @@
-// Forward and backward of batch norm: over all samples or virtual batches of them, over everything
-// or the valid steps of padded sequences, with the batch's statistics, running or corrected ones.
+// Forward of batch norm: over all samples or virtual batches of them, over everything or the valid
+// steps of padded sequences, with the batch's statistics, running or corrected ones, into memory of
+// its own or over its input. batch_norm_back.cpp takes it back.
 #include <algorithm>
 #include <utility>
 
+#include "nn/layers/batch_norm_saved.h"
 #include "nn/layers/checks.h"
-#include "nn/layers/recover.h"
-#include "nn/layers/renorm.h"
-#include "nn/layers/sequence_rows.h"
-#include <evenkeel/core/memory.h>
 #include <evenkeel/nn/kept.h>
-#include <evenkeel/nn/layers/batch_norm.h>
-#include <evenkeel/ops/activation.h>
 #include <evenkeel/ops/elementwise.h>
 
 namespace evenkeel::nn {
 namespace {
-
-/// Memory from the caching allocator, as the bytes that the operators ask for.
-struct Bytes {
-  std::shared_ptr<std::byte> owner;
-  std::span<std::byte> span;
-
-  Bytes() = default;
-  explicit Bytes(std::size_t size) : owner(allocate(size)), span(owner.get(), size) {}
-
-  std::span<double> doubles() const {
-    return {reinterpret_cast<double*>(span.data()), span.size() / sizeof(double)};
-  }
-};
-
-/// Samples [begin, end) of a view.
-template <class View>
-View slice(View view, std::int64_t begin, std::int64_t end) {
-  const std::int64_t bytes =
-      begin * view.c * view.s * static_cast<std::int64_t>(size_of(view.dtype));
-  if constexpr (std::is_same_v<View, norm::ChannelView>) {
-    view.data = static_cast<std::byte*>(view.data) + bytes;
-  } else {
-    view.data = static_cast<const std::byte*>(view.data) + bytes;
-  }
-  view.n = end - begin;
-  return view;
-}
 
 /// Where virtual batches of `size` of n samples begin, and n. values(i) counts the values per
 /// channel before sample i; there are two or more in all, or none.
@@ -56,95 +25,7 @@ std::vector<std::int64_t> cut(std::int64_t n, std::int64_t size, Values&& values
   return cuts;
 }
 
-ops::ActivationKind kind_of(norm::Activation activation) {
-  return activation == norm::Activation::relu ? ops::ActivationKind::relu
-                                              : ops::ActivationKind::leaky_relu;
-}
-
 }  // namespace
-
-/// What backward needs.
-struct BatchNorm::Saved {
-  Shape shape;  ///< of the input
-  Layout layout;
-  Tensor x;  ///< what was normalized: the input, or its valid steps as rows; y where recovery is
-  std::unique_ptr<const SequenceRows> rows;
-  Tensor y;  ///< of an activation behind valid steps
-  Statistics statistics;
-  bool added;
-  norm::Activation activation;
-  double slope;
-  std::vector<std::int64_t> cuts;            ///< of x into virtual batches
-  Bytes memory;                              ///< of their states, and corrections
-  std::unique_ptr<const Recovery> recovery;  ///< where y was written over x
-
-  /// What follows in the normalizing pass itself.
-  norm::Epilogue epilogue() const {
-    if (rows != nullptr) return {};
-    return {activation, slope, std::nullopt};
-  }
-
-  /// What the states are bound for: y has the signs that a mask would.
-  norm::Epilogue state_epilogue() const {
-    return recovery != nullptr ? norm::Epilogue{} : epilogue();
-  }
-
-  std::size_t correction_bytes() const {
-    return statistics == Statistics::renormalized
-               ? 2 * static_cast<std::size_t>(x.dim(1)) * sizeof(double)
-               : 0;
-  }
-  /// Bytes of the states of all parts, and of the largest workspace of one.
-  std::pair<std::size_t, std::size_t> sizes() const {
-    std::size_t memory_bytes = 0;
-    std::size_t workspace_bytes = 0;
-    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-      const auto in = slice(norm::view(x), cuts[i], cuts[i + 1]);
-      memory_bytes += norm::state_size(in, state_epilogue()) + correction_bytes();
-      workspace_bytes = std::max(workspace_bytes, norm::workspace_size(in));
-    }
-    return {memory_bytes, workspace_bytes};
-  }
-
-  /// Values per channel in the smallest part.
-  std::int64_t least_values() const {
-    std::int64_t least = x.dim(0);
-    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-      least = std::min(least, cuts[i + 1] - cuts[i]);
-    }
-    return least * norm::view(x).s;
-  }
-
-  /// The largest of size(part) over all parts.
-  template <class Size>
-  std::size_t most(Size&& size) const {
-    std::size_t result = 0;
-    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-      result = std::max(result, size(slice(norm::view(x), cuts[i], cuts[i + 1])));
-    }
-    return result;
-  }
-
-  /// f(begin, end, state, correction) for each part.
-  template <class F>
-  void for_each_part(F&& f) const {
-    std::span<std::byte> rest = memory.span;
-    const auto channels = static_cast<std::size_t>(x.dim(1));
-    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-      const auto in = slice(norm::view(x), cuts[i], cuts[i + 1]);
-      const std::size_t bytes = norm::state_size(in, state_epilogue());
-      norm::BatchNormState state = norm::bind_state(rest.first(bytes), in, state_epilogue());
-      rest = rest.subspan(bytes);
-      Correction correction;
-      if (correction_bytes() > 0) {
-        auto* const values = reinterpret_cast<double*>(rest.data());
-        correction = {{values, channels}, {values + channels, channels}};
-        rest = rest.subspan(correction_bytes());
-      }
-      f(cuts[i], cuts[i + 1], state, correction);
-    }
-  }
-};
 
 /// One forward under way. Everything that it needs is there before it changes anything.
 struct BatchNorm::Pass {
@@ -410,109 +291,6 @@ void BatchNorm::run(Pass& pass) {
                                    epilogue, out, state, workspace);
     }
     if (!folded) ++refused_;
-  });
-}
-
-Tensor BatchNorm::backward_in_place(Tensor dy) {
-  const std::shared_ptr<const Saved> saved = saved_.top(*this);
-  Tensor gradient = expect_gradient(*this, dy, saved->shape, saved->x.dtype(), saved->layout);
-  dy = Tensor();
-  Tensor dx = saved->rows != nullptr       ? backward_valid(*saved, gradient)
-              : saved->recovery != nullptr ? backward_recovered(*saved, std::move(gradient))
-                                           : backward_all(*saved, std::move(gradient));
-  saved_.pop();
-  return dx;
-}
-
-Tensor BatchNorm::backward_all(const Saved& saved, Tensor dy) {
-  Tensor dx = dy.unique() ? dy : Tensor::like(saved.x);
-  Tensor addend_gradient;
-  if (saved.added) addend_gradient = Tensor::like(saved.x);
-  run_back(saved, dy, dx, addend_gradient);
-  addend_gradient_ = std::move(addend_gradient);
-  return dx;
-}
-
-/// Of y, which nobody needs any more once there is dx, unless others have it too.
-Tensor BatchNorm::backward_recovered(const Saved& saved, Tensor dy) {
-  const bool own = saved.x.unique();
-  const norm::Epilogue epilogue = saved.epilogue();
-  const bool in_place = dy.unique();
-  Tensor dx = in_place ? dy : own ? saved.x : Tensor::like(saved.x);
-  Tensor z = own ? saved.x : dx;
-  if (in_place && !own && saved.recovery->rewrites(epilogue)) z = Tensor::like(saved.x);
-  const Bytes scratch(saved.most(
-      [&](const norm::ConstChannelView& in) { return Recovery::scratch_size(in, epilogue); }));
-  const Bytes workspace(saved.sizes().second);
-  Recovery::Part part;
-  norm::ConstVectorView gamma;
-  if (settings_.affine) {
-    gamma = affine().gamma;
-    part.dgamma = norm::VectorView(parameter(weight_).grad);
-    part.dbeta = norm::VectorView(parameter(bias_).grad);
-  }
-  part.constant = saved.statistics == Statistics::running;
-  saved.for_each_part([&](std::int64_t begin, std::int64_t end, const norm::BatchNormState& state,
-                          const Correction& /*none*/) {
-    part.begin = begin;
-    part.y = slice(norm::view(saved.x), begin, end);
-    part.z = slice(norm::view(z), begin, end);
-    part.dy = slice(norm::view(std::as_const(dy)), begin, end);
-    part.dx = slice(norm::view(dx), begin, end);
-    part.mean = state.mean;
-    part.var = state.var;
-    part.inv_std = state.inv_std;
-    saved.recovery->backward(part, gamma, epilogue, scratch.span, workspace.span);
-  });
-  return dx;
-}
-
-Tensor BatchNorm::backward_valid(const Saved& saved, const Tensor& dy) {
-  Tensor gradient = dy;
-  if (saved.activation != norm::Activation::none) {
-    gradient = Tensor::like(dy);
-    ops::activation_backward(kind_of(saved.activation), saved.y, dy, gradient, saved.slope);
-  }
-  Tensor packed = saved.rows->gather(gradient);
-  Tensor dx = Tensor::like(dy);
-  Tensor none;
-  run_back(saved, packed, packed, none);
-  saved.rows->scatter_into(packed, dx);
-  if (saved.added) addend_gradient_ = std::move(gradient);
-  return dx;
-}
-
-/// Overwrites dx, which may be dy, and the gradient of the addend where there is room for it.
-void BatchNorm::run_back(const Saved& saved, const Tensor& dy, Tensor& dx,
-                         Tensor& addend_gradient) {
-  const Bytes workspace(saved.sizes().second);
-  Bytes scratch;
-  if (saved.statistics == Statistics::renormalized) {
-    scratch = Bytes(3 * static_cast<std::size_t>(channels_) * sizeof(double));
-  }
-  std::optional<norm::ChannelView> dadd_all;
-  if (addend_gradient.defined()) dadd_all = norm::view(addend_gradient);
-  norm::VectorView dgamma, dbeta;
-  if (settings_.affine) {
-    dgamma = norm::VectorView(parameter(weight_).grad);
-    dbeta = norm::VectorView(parameter(bias_).grad);
-  }
-  const norm::Epilogue epilogue = saved.epilogue();
-  saved.for_each_part([&](std::int64_t begin, std::int64_t end, norm::BatchNormState& state,
-                          const Correction& correction) {
-    const auto in = slice(norm::view(saved.x), begin, end);
-    const auto upstream = slice(norm::view(dy), begin, end);
-    const auto out = slice(norm::view(dx), begin, end);
-    std::optional<norm::ChannelView> dadd;
-    if (dadd_all) dadd = slice(*dadd_all, begin, end);
-    if (saved.statistics == Statistics::renormalized) {
-      renorm_backward(in, upstream, affine(), epilogue, out, dgamma, dbeta, dadd,
-                      {state, correction, scratch.doubles(), workspace.span});
-      return;
-    }
-    const auto back =
-        saved.statistics == Statistics::running ? norm::backward_infer : norm::backward_train;
-    back(in, upstream, affine(), state, epilogue, out, dgamma, dbeta, dadd, workspace.span);
   });
 }
 
