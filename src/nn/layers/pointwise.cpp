@@ -17,13 +17,13 @@ constexpr std::int64_t kBlock = 1 << 10;  // elements per piece of parallel work
 Tensor Pointwise::forward(const Tensor& x) {
   expect_float(*this, x);
   Tensor y = Tensor::like(x);
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     T* const to = y.data<T>();
     parallel_ranges(x.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        to[i] = static_cast<T>(value(static_cast<double>(from[i])));
+        to[i] = stored<T>(value(in_double(from[i])));
       }
     });
   });
@@ -35,15 +35,14 @@ Tensor Pointwise::backward(const Tensor& dy) {
   const Tensor x = saved_.top(*this);
   const Tensor gradient = expect_gradient(*this, dy, x.shape(), x.dtype(), x.layout());
   Tensor dx = Tensor::like(x);
-  visit_float(x.dtype(), [&](auto zero) {
+  with_dtype(x.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T* const at = x.data<T>();
     const T* const from = gradient.data<T>();
     T* const to = dx.data<T>();
     parallel_ranges(x.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        to[i] =
-            static_cast<T>(static_cast<double>(from[i]) * derivative(static_cast<double>(at[i])));
+        to[i] = stored<T>(in_double(from[i]) * derivative(in_double(at[i])));
       }
     });
   });

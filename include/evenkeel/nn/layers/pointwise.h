@@ -5,7 +5,7 @@
 
 namespace evenkeel::nn {
 
-/// y of x's shape, f32 or f64, any layout; each element is computed in double. Keeps x for
+/// y of x's shape, f32, f64 or bf16, any layout; each element is computed in double. Keeps x for
 /// backward.
 class Pointwise : public Module {
  public:
