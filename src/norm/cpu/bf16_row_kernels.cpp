@@ -1,14 +1,14 @@
 // The row geometry's kernels of tensors stored in bf16, compiled once per instruction set by
 // Highway; bf16_kernels.cpp puts them into the table.
 
-// As in kernels.cpp: the same set of instruction sets.
-#define HWY_DISABLED_TARGETS HWY_AVX3_DL
+#include "norm/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "norm/cpu/bf16_row_kernels.cpp"
 #include <hwy/foreach_target.h>  // must come before the kernels
 #include <hwy/highway.h>
 
+#if EVENKEEL_KERNELS_FOR_TARGET
 #include "norm/cpu/row_collect-inl.h"
 #include "norm/cpu/row_normalize-inl.h"
 #include "norm/cpu/row_propagate-inl.h"
@@ -30,3 +30,4 @@ const RowImplementation& bf16_row_implementation() {
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
+#endif

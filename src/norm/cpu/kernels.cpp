@@ -1,13 +1,13 @@
 // The f32 kernels, compiled once per instruction set by Highway, and the table of all kernels.
 
-// AVX3_DL differs from AVX3 only in instructions that are not used here.
-#define HWY_DISABLED_TARGETS HWY_AVX3_DL
+#include "norm/cpu/targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "norm/cpu/kernels.cpp"
 #include <hwy/foreach_target.h>  // must come before the kernels
 #include <hwy/highway.h>
 
+#if EVENKEEL_KERNELS_FOR_TARGET
 #include "norm/cpu/collect-inl.h"
 #include "norm/cpu/normalize-inl.h"
 #include "norm/cpu/propagate-inl.h"
@@ -28,6 +28,7 @@ InstructionSet make_instruction_set(const char* name) {
 
 }  // namespace evenkeel::norm::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
+#endif
 
 #if HWY_ONCE
 #include <string_view>
