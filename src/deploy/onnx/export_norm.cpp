@@ -38,7 +38,9 @@ Symbol batch_normalization(Exporter& exporter, nn::Module& layer, const Symbol& 
   std::vector<std::string> more;
   if (statistics.batch) {
     attributes.emplace_back("training_mode", std::int64_t{1});
-    if (statistics.tracked) more = {name + ".new_running_mean", name + ".new_running_var"};
+    // Outputs without a name are left out: there are no statistics to be kept.
+    more = {statistics.tracked ? name + ".new_running_mean" : "",
+            statistics.tracked ? name + ".new_running_var" : ""};
   }
   return {exporter.node("BatchNormalization", inputs, attributes, name, more), {}};
 }

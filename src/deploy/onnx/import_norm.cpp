@@ -70,8 +70,9 @@ void build_batch_normalization(Importer& importer) {
     }
   }
   // In training mode without new statistics as outputs there are none: it always takes the batch's.
+  const auto& outputs = importer.node().outputs;
   const bool tracked = importer.attribute("training_mode", std::int64_t{0}) == 0 ||
-                       importer.node().outputs.size() > 1;
+                       (outputs.size() > 1 && !outputs[1].empty());
   const nn::BatchNormOptions options{.eps = epsilon_of(importer),
                                      .momentum = momentum_of(importer),
                                      .track_running_stats = tracked,
