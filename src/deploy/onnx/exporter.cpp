@@ -184,9 +184,7 @@ std::string Exporter::node(const std::string& type, const std::vector<std::strin
   for (std::size_t i = 0; i < used; ++i) message.add_input(inputs[i]);
   const std::string output = names_.take(name + "_output");
   message.add_output(output);
-  for (const std::string& more : more_outputs) {
-    message.add_output(more.empty() ? more : names_.take(more));
-  }
+  for (const std::string& more : more_outputs) message.add_output(names_.take(more));
   for (const auto& [key, value] : attributes) {
     proto::Attribute& attribute = *message.add_attribute();
     attribute.set_name(key);
