@@ -2,10 +2,13 @@
 #include <cmath>
 
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
 
 #include "deploy/onnx_bytes.h"
 #include "nn/tensors.h"
 #include <evenkeel/deploy/onnx.h>
+#include <evenkeel/deploy/onnx_export.h>
 #include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/pool.h>
 
@@ -191,6 +194,44 @@ TEST(OnnxImport, what_is_computed_from_constants_is_bounded) {
   ModelParts parts = model_of(nodes, {-1, std::int64_t{1} << 22});
   parts.initializers = {{"size", integers({std::int64_t{1} << 30})}};
   EXPECT_THROW(import_parts(parts), IoError);
+}
+
+/// Windows of any geometry have as many outputs as the format says, and survive being written.
+RC_GTEST_PROP(OnnxImportProperty, windows_of_any_geometry, ()) {
+  const std::string type = *rc::gen::element<std::string>("Conv", "MaxPool", "AveragePool");
+  const auto kernel = *rc::gen::inRange<std::int64_t>(1, 5);
+  const auto stride = *rc::gen::inRange<std::int64_t>(1, 4);
+  const auto before = *rc::gen::inRange<std::int64_t>(0, kernel);
+  const auto after = *rc::gen::inRange<std::int64_t>(0, kernel);
+  const auto extent = *rc::gen::inRange<std::int64_t>(1, 10);
+  const bool pool = type != "Conv";
+  const bool ceil = pool && *rc::gen::arbitrary<bool>();
+  std::vector<Message> attributes{attribute("kernel_shape", Integers{kernel}),
+                                  attribute("strides", Integers{stride}),
+                                  attribute("pads", Integers{before, after})};
+  if (pool) attributes.push_back(attribute("ceil_mode", std::int64_t{ceil ? 1 : 0}));
+  if (type == "AveragePool") {
+    attributes.push_back(
+        attribute("count_include_pad", std::int64_t{*rc::gen::arbitrary<bool>() ? 1 : 0}));
+  }
+  std::vector<std::string> inputs{"x"};
+  if (!pool) inputs.emplace_back("w");
+  ModelParts parts = model_of({node_message(type, inputs, {"y"}, attributes)}, {-1, 2, extent});
+  if (!pool) parts.initializers = {{"w", random_tensor({3, 2, kernel}, 1)}};
+  const std::int64_t room = extent + before + after - kernel;
+  if (room < 0) {
+    RC_ASSERT_THROWS_AS(import_parts(parts), IoError);
+    return;
+  }
+  std::int64_t outputs = (ceil ? room + stride - 1 : room) / stride + 1;
+  if (ceil && (outputs - 1) * stride >= extent + before) --outputs;
+  const ImportedModel model = import_parts(parts);
+  const Tensor x = random_tensor({2, 2, extent}, 2);
+  const Tensor y = model.network->forward(x);
+  RC_ASSERT(y.shape() == (Shape{2, pool ? 2 : 3, outputs}));
+  const auto again = testing::test_folder() / "window.onnx";
+  export_onnx(*model.network, model.sample, again);
+  RC_ASSERT(identical(import_onnx(again).network->forward(x), y));
 }
 
 }  // namespace

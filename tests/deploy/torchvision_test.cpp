@@ -3,12 +3,12 @@
 // python3-torchvision and python3-onnx; EVENKEEL_PYTHON names another interpreter,
 // EVENKEEL_ORT_PYTHON one with onnxruntime.
 #include <cmath>
-#include <cstdlib>
 #include <iostream>
 
 #include <gtest/gtest.h>
 
 #include "deploy/onnx_bytes.h"
+#include "deploy/python.h"
 #include "nn/tensors.h"
 #include <evenkeel/deploy/onnx.h>
 #include <evenkeel/deploy/onnx_export.h>
@@ -20,22 +20,12 @@ namespace evenkeel::deploy {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::has_modules;
+using testing::ort_python;
+using testing::python;
+using testing::script;
 
 constexpr double kTolerance = 1e-4;  // of the largest output
-
-std::string from_environment(const char* name, const char* otherwise) {
-  const char* const given = std::getenv(name);
-  return given != nullptr ? given : otherwise;
-}
-
-bool succeeds(const std::string& command) { return std::system(command.c_str()) == 0; }
-
-std::string python() { return from_environment("EVENKEEL_PYTHON", "/usr/bin/python3"); }
-
-bool script(const std::string& interpreter, const std::string& action, const std::string& model) {
-  return succeeds(interpreter + " " EVENKEEL_DEPLOY_TESTS "/torchvision_models.py " + action + " " +
-                  testing::test_folder().string() + " " + model);
-}
 
 class TorchvisionLong : public ::testing::TestWithParam<std::string> {};
 
@@ -44,7 +34,7 @@ INSTANTIATE_TEST_SUITE_P(Models, TorchvisionLong,
                                            "inception_v3", "googlenet", "vgg16_bn"));
 
 TEST_P(TorchvisionLong, is_read_and_written_and_stays_equal_to_pytorch) {
-  if (!succeeds(python() + " -c 'import torch, torchvision, onnx' 2>/dev/null")) {
+  if (!has_modules(python(), "torch, torchvision, onnx")) {
     GTEST_SKIP() << "no python3-torch, python3-torchvision and python3-onnx for " << python();
   }
   const std::string& name = GetParam();
@@ -74,11 +64,10 @@ TEST_P(TorchvisionLong, is_read_and_written_and_stays_equal_to_pytorch) {
 
   export_onnx(*model.network, model.sample, folder / (name + ".again.onnx"));
   EXPECT_TRUE(script(python(), "check", name));
-  const std::string ort = from_environment("EVENKEEL_ORT_PYTHON", python().c_str());
-  if (succeeds(ort + " -c 'import onnxruntime' 2>/dev/null")) {
-    EXPECT_TRUE(script(ort, "run", name));
+  if (has_modules(ort_python(), "onnxruntime")) {
+    EXPECT_TRUE(script(ort_python(), "run", name));
   } else {
-    std::cout << "no onnxruntime for " << ort << ": not compared with it\n";
+    std::cout << "no onnxruntime for " << ort_python() << ": not compared with it\n";
   }
 
   // And it trains: the loss of one batch falls.

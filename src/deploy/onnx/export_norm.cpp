@@ -34,11 +34,13 @@ Symbol batch_normalization(Exporter& exporter, nn::Module& layer, const Symbol& 
                                         weight_or(exporter, layer, "bias", {channels}, 0),
                                         weight_or(exporter, layer, "running_mean", {channels}, 0),
                                         weight_or(exporter, layer, "running_var", {channels}, 1)};
-  Attributes attributes{{"epsilon", eps_of(layer)}, {"momentum", 1 - statistics.momentum}};
+  // Without running statistics the old ones have all the weight.
+  const double momentum = statistics.tracked ? 1 - statistics.momentum : 1;
+  Attributes attributes{{"epsilon", eps_of(layer)}, {"momentum", momentum}};
   std::vector<std::string> more;
   if (statistics.batch) {
     attributes.emplace_back("training_mode", std::int64_t{1});
-    if (statistics.tracked) more = {name + ".new_running_mean", name + ".new_running_var"};
+    more = {name + ".new_running_mean", name + ".new_running_var"};
   }
   return {exporter.node("BatchNormalization", inputs, attributes, name, more), {}};
 }

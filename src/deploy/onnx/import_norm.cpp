@@ -1,5 +1,6 @@
 // Normalization operators.
 
+#include <algorithm>
 #include <cmath>
 
 #include "deploy/onnx/importer.h"
@@ -48,6 +49,12 @@ double momentum_of(const Importer& importer) {
   return std::round((1 - onnx) * 1e6) / 1e6;
 }
 
+bool is_full(const Tensor& tensor, double value) {
+  const Tensor wide = tensor.to(DType::f64);
+  return std::ranges::all_of(std::as_const(wide).span<double>(),
+                             [&](double one) { return one == value; });
+}
+
 }  // namespace
 
 void build_batch_normalization(Importer& importer) {
@@ -69,9 +76,10 @@ void build_batch_normalization(Importer& importer) {
                       io::quote(importer.node().outputs[i]));
     }
   }
-  // In training mode without new statistics as outputs there are none: it always takes the batch's.
+  // In training mode, with statistics that are never moved from where they begin, there are none:
+  // it always takes the batch's.
   const bool tracked = importer.attribute("training_mode", std::int64_t{0}) == 0 ||
-                       importer.node().outputs.size() > 1;
+                       momentum_of(importer) > 0 || !is_full(mean, 0) || !is_full(var, 1);
   const nn::BatchNormOptions options{.eps = epsilon_of(importer),
                                      .momentum = momentum_of(importer),
                                      .track_running_stats = tracked,

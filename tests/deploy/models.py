@@ -1,9 +1,9 @@
-"""Networks of torchvision as ONNX models, and what becomes of them.
+"""Other tools' word on ONNX models: networks of torchvision to be read, and checks of what was written.
 
-torchvision_models.py export FOLDER MODEL   writes MODEL.onnx in eval mode with its batch norms, an
-                                            input MODEL.x.npy and PyTorch's output MODEL.y.npy
-torchvision_models.py check FOLDER MODEL    runs onnx.checker over MODEL.again.onnx
-torchvision_models.py run FOLDER MODEL      compares what ONNX Runtime makes of it with MODEL.y.npy
+models.py export FOLDER MODEL   writes MODEL.onnx, a network of torchvision in eval mode with its
+                                batch norms, an input MODEL.x.npy and PyTorch's output MODEL.y.npy
+models.py check FOLDER MODEL... runs onnx.checker over MODEL.again.onnx
+models.py run FOLDER MODEL...   compares what ONNX Runtime makes of it with MODEL.y.npy
 
 Weights are drawn at random; running statistics are those of some noise, so that every layer's output
 has a usual size.
@@ -81,9 +81,14 @@ def run(folder, name):
 
 def main():
     actions = {"export": export, "check": check, "run": run}
-    if len(sys.argv) != 4 or sys.argv[1] not in actions:
+    if len(sys.argv) < 4 or sys.argv[1] not in actions:
         sys.exit(__doc__)
-    actions[sys.argv[1]](pathlib.Path(sys.argv[2]), sys.argv[3])
+    for name in sys.argv[3:]:
+        try:
+            actions[sys.argv[1]](pathlib.Path(sys.argv[2]), name)
+        except Exception:
+            print(f"{sys.argv[1]} of {name}:", file=sys.stderr)
+            raise
 
 
 if __name__ == "__main__":
