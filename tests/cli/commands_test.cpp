@@ -16,7 +16,8 @@ using nlohmann::json;
 class Command : public testing::CommandLine {};
 
 TEST_F(Command, EveryCommandHasHelpWithExamples) {
-  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export", "bench", "info"}) {
+  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export",
+                           "recalibrate", "bench", "info"}) {
     const testing::Outcome outcome = run({name, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -27,7 +28,8 @@ TEST_F(Command, EveryCommandHasHelpWithExamples) {
 }
 
 TEST_F(Command, HelpFitsATerminal) {
-  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export", "bench", "info"}) {
+  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export",
+                           "recalibrate", "bench", "info"}) {
     std::istringstream lines(run({name, "--help"}).out);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 82U) << line;
   }

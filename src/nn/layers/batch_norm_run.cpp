@@ -250,6 +250,7 @@ void BatchNorm::prepare(Pass& pass) const {
 
 void BatchNorm::run(Pass& pass) {
   const Saved& saved = *pass.saved;
+  if (observer_.call) observer_.call(saved.x);
   norm::Epilogue epilogue = saved.epilogue();
   if (pass.addend.defined()) epilogue.add = norm::view(std::as_const(pass.addend));
   const std::span<std::byte> workspace = pass.workspace.span;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -112,6 +113,11 @@ class BatchNorm : public Module, public TakesAddend {
   void reset_running_stats();
   void set_momentum(std::optional<double> momentum);
 
+  /// Hears of what each forward is about to normalize: the input, or the valid steps of padded
+  /// sequences as rows [M, C]. Copies of the layer start without; {} for none.
+  using Observer = std::function<void(const Tensor& x)>;
+  void set_observer(Observer observer) { observer_.call = std::move(observer); }
+
   // For the fusion pass and containers.
 
   /// Appends an activation to the normalizing pass.
@@ -143,6 +149,16 @@ class BatchNorm : public Module, public TakesAddend {
 
  private:
   enum class Statistics : std::uint8_t { running, batch, renormalized };
+  /// What is not copied with the layer.
+  struct Listening {
+    Observer call;
+    Listening() = default;
+    Listening(const Listening& /*other*/) {}
+    Listening(Listening&&) = default;
+    Listening& operator=(const Listening&) = delete;
+    Listening& operator=(Listening&&) = default;
+    ~Listening() = default;
+  };
   struct Saved;
   struct Pass;
   class Again;
@@ -182,6 +198,7 @@ class BatchNorm : public Module, public TakesAddend {
   Memory memory_ = Memory::normal;
   Tensor mask_;
   Tensor addend_, addend_gradient_;
+  Listening observer_;
   SavedStack<std::shared_ptr<const Saved>> saved_;
 };
 
