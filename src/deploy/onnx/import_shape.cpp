@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "deploy/onnx/importer.h"
-#include <evenkeel/nn/layers/elementwise.h>
 #include <evenkeel/nn/layers/mean.h>
 #include <evenkeel/nn/layers/pad.h>
 #include <evenkeel/nn/layers/permute.h>
@@ -17,15 +16,6 @@ namespace {
 
 std::vector<std::int64_t> zeros(int count) {
   return std::vector<std::int64_t>(static_cast<std::size_t>(count), 0);
-}
-
-/// x with dimensions i and k exchanged.
-Value swapped(Importer& importer, const Value& x, std::int64_t i, std::int64_t k,
-              std::string_view suffix) {
-  std::vector<std::int64_t> dims(static_cast<std::size_t>(x.shapes[0].rank()));
-  std::iota(dims.begin(), dims.end(), 0);
-  std::swap(dims[static_cast<std::size_t>(i)], dims[static_cast<std::size_t>(k)]);
-  return importer.apply(nn::Permute(std::move(dims)), x, suffix);
 }
 
 }  // namespace
@@ -82,96 +72,6 @@ void build_pad(Importer& importer) {
     after[d] = pads[axes.size() + i];
   }
   importer.set_output(0, importer.apply(nn::Pad(std::move(before), std::move(after), options), x));
-}
-
-/// Values side by side. Constants among them take the place of zeros around the others.
-void build_concat(Importer& importer) {
-  const Value* like = nullptr;
-  for (std::size_t i = 0; i < importer.input_count(); ++i) {
-    const Value& part = importer.input(i);
-    if (!part.is_constant() && like == nullptr) like = &part;
-  }
-  if (like == nullptr) importer.refuse("it has no inputs");
-  const int rank = like->shapes[0].rank();
-  if (rank < 1 || !importer.has_attribute("axis")) importer.refuse("its axis is missing");
-  const std::int64_t axis = importer.dimension(importer.attribute("axis", std::int64_t{1}), rank);
-  const auto extent = [&](std::size_t i) {
-    const Shape& shape = importer.input(i).shapes[0];
-    if (shape.rank() != rank) importer.refuse("its inputs have different ranks");
-    return shape[static_cast<int>(axis)];
-  };
-  std::int64_t whole = 0;
-  for (std::size_t i = 0; i < importer.input_count(); ++i) whole += extent(i);
-  const bool rows = rank == 1;  // [n] as [1, n]
-  const std::int64_t side = rows ? 1 : axis;
-  std::int64_t begin = 0;
-  std::vector<Value> values;
-  for (std::size_t i = 0; i < importer.input_count(); ++i) {
-    Value part = importer.input(i);
-    if (part.is_constant()) continue;
-    if (rows) {
-      part = importer.reshaped(part, Importer::shapes_of([&](std::size_t k) {
-                                 return Shape{1, part.shapes[k][0]};
-                               }));
-    }
-    if (side != 1) part = swapped(importer, part, side, 1, "swap");
-    values.push_back(std::move(part));
-  }
-  Value joined = values.size() == 1 ? values[0] : importer.join(Importer::Join::concat, values);
-  if (side != 1) joined = swapped(importer, joined, side, 1, "swap");
-  if (rows) {
-    joined = importer.reshaped(joined, Importer::shapes_of([&](std::size_t k) {
-                                 return Shape{joined.shapes[k].numel()};
-                               }));
-  }
-  // Where each constant goes; the other values must stand together.
-  std::int64_t before = -1, after = 0;
-  bool broken = false;
-  for (std::size_t i = 0; i < importer.input_count(); ++i) {
-    const std::int64_t end = begin + extent(i);
-    if (!importer.input(i).is_constant()) {
-      broken = broken || (before >= 0 && after != begin);
-      if (before < 0) before = begin;
-      after = end;
-    }
-    begin = end;
-  }
-  if (broken) importer.refuse("constants between other values are not supported");
-  if (after - before == whole) {
-    importer.set_output(0, std::move(joined));
-    return;
-  }
-  std::vector<std::int64_t> front = zeros(rank), back = zeros(rank);
-  front[static_cast<std::size_t>(axis)] = before;
-  back[static_cast<std::size_t>(axis)] = whole - after;
-  joined = importer.apply(nn::Pad(std::move(front), std::move(back)), joined, "pad");
-  if (joined.shapes[0] != joined.shapes[1]) {
-    importer.refuse("a constant beside values of a free batch is not supported");
-  }
-  constexpr std::int64_t kLargest = std::int64_t{1} << 22;
-  if (joined.shapes[0].numel() > kLargest) {
-    importer.refuse("its result {} is too large beside a constant", joined.shapes[0].str());
-  }
-  Tensor weight = Tensor::zeros(joined.shapes[0], DType::f64);
-  const Shape& shape = weight.shape();
-  std::int64_t inner = 1, outer = 1;
-  for (int d = 0; d < rank; ++d) (d < axis ? outer : d > axis ? inner : begin) *= shape[d];
-  begin = 0;
-  for (std::size_t i = 0; i < importer.input_count(); ++i) {
-    const std::int64_t count = extent(i) * inner;
-    if (importer.input(i).is_constant()) {
-      const Tensor given = importer.constant(i, "part").to(DType::f64);
-      if (given.numel() != count * outer) importer.refuse("its inputs do not fit side by side");
-      for (std::int64_t o = 0; o < outer; ++o) {
-        std::copy_n(given.data<double>() + o * count, count,
-                    weight.data<double>() + o * whole * inner + begin);
-      }
-    }
-    begin += count;
-  }
-  nn::Shift shift(shape, {.learned = false});
-  shift.load_state_dict({{"weight", weight}});
-  importer.set_output(0, importer.apply(std::move(shift), joined, "constant"));
 }
 
 void build_reduce_mean(Importer& importer) {

@@ -27,7 +27,8 @@ Window window_of(const Importer& importer, const Shape& input, std::vector<std::
     importer.refuse("inputs of shape {} are not supported; expected one or two spatial dimensions",
                     input.str());
   }
-  for (const std::int64_t extent : input.drop(2).dims()) {
+  const Shape extents = input.drop(2);
+  for (const std::int64_t extent : extents.dims()) {
     if (extent > kLargest) importer.refuse("an input {} is too large", input.str());
   }
   const std::vector<std::int64_t> ones(spatial, 1);
