@@ -19,7 +19,8 @@ Elementwise::Elementwise(Operation operation, const Shape& shape, ElementwiseOpt
 }
 
 Options Elementwise::options() const {
-  const auto dims = weight().shape().dims();
+  const Shape shape = weight().shape();
+  const auto dims = shape.dims();
   return {{"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
           {"learned", options_.learned}};
 }
