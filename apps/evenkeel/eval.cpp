@@ -163,7 +163,8 @@ int run_eval(const EvalArguments& arguments) {
 
 Action define_eval(CLI::App& app) {
   auto arguments = std::make_shared<EvalArguments>();
-  app.add_option("RUN", arguments->run, "a run folder, a .safetensors file of one, or an .onnx model")
+  app.add_option("RUN", arguments->run,
+                 "a run folder, a .safetensors file of one, or an .onnx model")
       ->required()
       ->option_text(" ");
   app.add_option("--data", arguments->data, "the data set (the run's own)")->option_text("SPEC");

@@ -17,7 +17,6 @@ struct LoadedRun {
   int fused_layers = 0;
   std::optional<std::int64_t> batch;  ///< the only batch that it takes, of an ONNX model
 
-
   data::Normalization normalization() const { return {model.recipe.mean, model.recipe.stddev}; }
   Layout layout() const;
   /// Of the activations, as it was trained.
@@ -28,8 +27,8 @@ struct LoadedRun {
   std::string class_name(std::int64_t label) const;
 };
 
-/// From a run folder, a .safetensors file or an .onnx model; warns on standard error of damaged checkpoints that
-/// were passed over. Throws IoError.
+/// From a run folder, a .safetensors file or an .onnx model; warns on standard error of damaged
+/// checkpoints that were passed over. Throws IoError.
 LoadedRun load(const std::filesystem::path& path);
 
 /// --threads: 0 leaves the number as it is.

@@ -125,7 +125,8 @@ int run_predict(const PredictArguments& arguments) {
 
 Action define_predict(CLI::App& app) {
   auto arguments = std::make_shared<PredictArguments>();
-  app.add_option("RUN", arguments->run, "a run folder, a .safetensors file of one, or an .onnx model")
+  app.add_option("RUN", arguments->run,
+                 "a run folder, a .safetensors file of one, or an .onnx model")
       ->required()
       ->option_text(" ");
   app.add_option("FILE", arguments->files,

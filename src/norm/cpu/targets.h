@@ -1,8 +1,9 @@
 // Which of Highway's targets the kernels are compiled for; to be included before Highway.
 #pragma once
 
-// AVX3_DL differs from AVX3 only in instructions that are not used here. SSE4 and SSSE3 run the same
-// 128-bit code, and a sanitizer makes it a matter of minutes to compile: there one of them will do.
+// AVX3_DL differs from AVX3 only in instructions that are not used here. SSE4 and SSSE3 run the
+// same 128-bit code, and a sanitizer makes it a matter of minutes to compile: there one of them
+// will do.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HWY_DISABLED_TARGETS (HWY_AVX3_DL | HWY_SSE4)
 #else
