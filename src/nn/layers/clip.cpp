@@ -9,6 +9,15 @@ namespace {
 
 constexpr std::int64_t kBlock = 1 << 14;  // elements per piece of parallel work
 
+/// The bounds as y holds them, so that backward finds what forward clipped.
+template <class T>
+struct Bounds {
+  Arithmetic<T> low, high;
+
+  explicit Bounds(const ClipOptions& options)
+      : low(widened(stored<T>(options.min))), high(widened(stored<T>(options.max))) {}
+};
+
 }  // namespace
 
 Clip::Clip(ClipOptions options) : options_(options) {
@@ -24,13 +33,12 @@ Tensor Clip::forward(const Tensor& x) {
     using T = decltype(zero);
     const T* const from = x.data<T>();
     T* const to = y.data<T>();
-    using A = Arithmetic<T>;
-    const auto low = static_cast<A>(options_.min), high = static_cast<A>(options_.max);
+    const Bounds<T> bounds(options_);
     parallel_ranges(x.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        const A value = widened(from[i]);
-        const A above = value < low ? low : value;
-        to[i] = stored<T>(above > high ? high : above);
+        const auto value = widened(from[i]);
+        const auto above = value < bounds.low ? bounds.low : value;
+        to[i] = stored<T>(above > bounds.high ? bounds.high : above);
       }
     });
   });
@@ -47,12 +55,11 @@ Tensor Clip::backward(const Tensor& dy) {
     const T* const value = y.data<T>();
     const T* const from = gradient.data<T>();
     T* const to = dx.data<T>();
-    using A = Arithmetic<T>;
-    const auto low = static_cast<A>(options_.min), high = static_cast<A>(options_.max);
+    const Bounds<T> bounds(options_);
     parallel_ranges(y.numel(), kBlock, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
-        const A at = widened(value[i]);
-        to[i] = at <= low || at >= high ? stored<T>(A{0}) : from[i];
+        const auto at = widened(value[i]);
+        to[i] = at <= bounds.low || at >= bounds.high ? stored<T>(0.0) : from[i];
       }
     });
   });
@@ -69,7 +76,7 @@ LayerRow clip_row() {
             rest.max = options.get("max", rest.max);
             return std::make_unique<Clip>(rest);
           },
-          {{{{"min", 0.0}, {"max", 6.0}}, {3, 4}}, {{{"min", -0.3}}, {2, 3, 2, 3}}}};
+          {{{{"min", 0.0}, {"max", 6.0}}, {3, 4}}, {{{"min", -0.3}, {"max", 0.7}}, {2, 3, 2, 3}}}};
 }
 
 }  // namespace evenkeel::nn
