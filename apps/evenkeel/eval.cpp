@@ -1,6 +1,5 @@
 // evenkeel eval
 
-#include <cstdio>
 #include <memory>
 #include <optional>
 
@@ -9,9 +8,9 @@
 
 #include "command.h"
 #include "loaded_run.h"
+#include "run_data.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
-#include <evenkeel/data/source.h>
 #include <evenkeel/nn/fold.h>
 #include <evenkeel/train/evaluate.h>
 
@@ -29,56 +28,6 @@ struct EvalArguments {
   bool fold = false;
   bool json = false;
 };
-
-std::string data_of(const EvalArguments& arguments, const LoadedRun& run) {
-  if (!arguments.data.empty()) return arguments.data;
-  if (run.settings) return run.settings->data;
-  fail<UsageError>(
-      "[eval] '{}' does not say what it was trained on; give --data, such as --data glyphs",
-      arguments.run);
-}
-
-/// The same split as in training, for the run's own data.
-data::Dataset open_part(const std::string& spec, const std::string& part, const LoadedRun& run) {
-  data::SourceOptions options;
-  if (run.settings) {
-    options.seed = run.settings->seed;
-    options.validation = run.settings->validation;
-  }
-  data::Splits splits = data::open_source(spec, options);
-  data::Dataset& dataset = part == "train"        ? splits.train
-                           : part == "validation" ? splits.validation
-                                                  : splits.test;
-  if (dataset.size() == 0) {
-    fail<UsageError>("[eval] '{}' has no {} part; choose another with --part", spec, part);
-  }
-  return std::move(dataset);
-}
-
-void check_fits(const data::Dataset& dataset, const std::string& spec,
-                const model::NetworkOptions& options) {
-  // Sequences may be longer or shorter than those of training.
-  const bool steps_alike = !dataset.lengths.empty() && options.input.rank() == 2 &&
-                           dataset.samples.dim(1) == options.input[0];
-  if (!(dataset.sample_shape() == options.input) && !steps_alike) {
-    fail<ShapeError>(
-        "[eval] the network takes samples of shape {}, but those of '{}' are {}; give "
-        "data like what it was trained on",
-        options.input.str(), spec, dataset.sample_shape().str());
-  }
-  if (dataset.classes > options.classes) {
-    fail<ShapeError>(
-        "[eval] the network knows {} classes, but '{}' has {}; give data like what it "
-        "was trained on",
-        options.classes, spec, dataset.classes);
-  }
-}
-
-void show_progress(std::int64_t done, std::int64_t total) {
-  fmt::print(stderr, "\r\x1b[K{} of {} samples", grouped(done), grouped(total));
-  if (done >= total) fmt::print(stderr, "\r\x1b[K");
-  std::fflush(stderr);
-}
 
 std::string counted(std::size_t count, std::string_view what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
@@ -112,9 +61,11 @@ int run_eval(const EvalArguments& arguments) {
   }
   use_threads(arguments.threads);
   LoadedRun run = load(arguments.run);
-  const std::string spec = data_of(arguments, run);
-  const data::Dataset dataset = open_part(spec, arguments.part, run);
-  check_fits(dataset, spec, run.model.options);
+  const std::string spec = data_of("eval", arguments.data, arguments.run, run);
+  const data::Splits splits = open_splits(spec, run);
+  const data::Dataset& dataset = part_of("eval", splits, spec, arguments.part);
+  check_samples("eval", dataset, spec, run.model.options);
+  check_classes("eval", dataset, spec, run.model.options);
   train::EvalOptions options;
   options.batch_size = arguments.batch_size;
   options.layout = run.layout();
@@ -122,7 +73,7 @@ int run_eval(const EvalArguments& arguments) {
                   : arguments.dtype == "bf16" ? DType::bf16
                                               : DType::f32;
   options.mode = arguments.mode == "train" ? train::EvalMode::train : train::EvalMode::eval;
-  if (::isatty(STDERR_FILENO) != 0) options.progress = show_progress;
+  if (::isatty(STDERR_FILENO) != 0) options.progress = show_samples;
   std::optional<nn::FoldReport> folded;
   if (arguments.fold) folded = nn::fold(*run.model.network);
   const train::Evaluation result =

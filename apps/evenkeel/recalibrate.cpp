@@ -1,16 +1,16 @@
 // evenkeel recalibrate
 
-#include <cstdio>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "loaded_run.h"
+#include "run_data.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
-#include <evenkeel/data/source.h>
 #include <evenkeel/deploy/onnx_network.h>
 #include <evenkeel/deploy/recalibrate.h>
 #include <evenkeel/train/evaluate.h>
@@ -31,27 +31,6 @@ struct RecalibrateArguments {
   int threads = 0;
   bool json = false;
 };
-
-data::Splits open_data(const RecalibrateArguments& arguments, const LoadedRun& run) {
-  data::SourceOptions options;
-  if (run.settings) {
-    options.seed = run.settings->seed;
-    options.validation = run.settings->validation;
-  }
-  if (arguments.data.empty() && !run.settings) {
-    fail<UsageError>(
-        "[recalibrate] '{}' does not say what it was trained on; give --data, such as --data "
-        "glyphs",
-        arguments.run);
-  }
-  return data::open_source(arguments.data.empty() ? run.settings->data : arguments.data, options);
-}
-
-void show_progress(std::int64_t done, std::int64_t total) {
-  fmt::print(stderr, "\r\x1b[K{} of {} samples", grouped(done), grouped(total));
-  if (done >= total) fmt::print(stderr, "\r\x1b[K");
-  std::fflush(stderr);
-}
 
 /// To the format that the name says.
 void save(LoadedRun& run, const std::string& path, const std::string& what) {
@@ -86,10 +65,10 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
   check_output(arguments.output);
   use_threads(arguments.threads);
   LoadedRun run = load(arguments.run);
-  data::Splits splits = open_data(arguments, run);
-  const data::Dataset& dataset = arguments.part == "train"        ? splits.train
-                                 : arguments.part == "validation" ? splits.validation
-                                                                  : splits.test;
+  const std::string spec = data_of("recalibrate", arguments.data, arguments.run, run);
+  const data::Splits splits = open_splits(spec, run);
+  const data::Dataset& dataset = part_of("recalibrate", splits, spec, arguments.part);
+  check_samples("recalibrate", dataset, spec, run.model.options);
   deploy::RecalibrationOptions options;
   using enum deploy::StatisticsMethod;
   using enum deploy::StatisticsOrder;
@@ -100,7 +79,7 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
   options.weight = arguments.weight;
   options.layout = run.layout();
   options.dtype = run.dtype();
-  if (::isatty(STDERR_FILENO) != 0) options.progress = show_progress;
+  if (::isatty(STDERR_FILENO) != 0) options.progress = show_samples;
   const bool measurable =
       splits.test.size() > 0 && splits.test.classes <= run.model.options.classes;
   std::optional<train::Evaluation> before, after;
