@@ -202,13 +202,15 @@ class Recalibration {
   RecalibrationReport run() {
     network_.eval();
     const std::span<Statistics> all(layers_);
+    const bool at_once = options_.order == StatisticsOrder::at_once;
+    total_ = samples_.size() * (at_once ? 1 : static_cast<std::int64_t>(all.size()));
     try {
-      if (options_.order == StatisticsOrder::at_once) {
+      if (at_once) {
         for (Statistics& one : all) one.layer().train();
-        pass(all, 1);
+        pass(all);
       } else {
         for (std::size_t i = 0; i < all.size(); ++i) {
-          pass(all.subspan(i, 1), static_cast<std::int64_t>(all.size()));
+          pass(all.subspan(i, 1));
         }
       }
     } catch (...) {
@@ -218,6 +220,8 @@ class Recalibration {
       throw;
     }
     network_.eval();
+    // A sample that was left over is passed over.
+    if (options_.progress && done_ < total_) options_.progress(total_, total_);
     for (const Statistics& one : all) {
       if (one.seen()) {
         report_.layers.push_back(one.report());
@@ -229,7 +233,7 @@ class Recalibration {
   }
 
  private:
-  void pass(std::span<Statistics> layers, std::int64_t passes) {
+  void pass(std::span<Statistics> layers) {
     const Observed observed(layers);
     data::Loader loader(samples_, loading_);
     loader.start(0);
@@ -241,7 +245,7 @@ class Recalibration {
       report_.samples += batch.size();
       ++report_.batches;
       done_ += batch.size();
-      if (options_.progress) options_.progress(done_, passes * samples_.size());
+      if (options_.progress) options_.progress(done_, total_);
     }
     for (Statistics& one : layers) one.write(options_.weight);
   }
@@ -252,7 +256,7 @@ class Recalibration {
   data::LoaderOptions loading_;
   std::vector<Statistics> layers_;
   RecalibrationReport report_;
-  std::int64_t done_ = 0;
+  std::int64_t done_ = 0, total_ = 0;  // samples, over all passes
 };
 
 }  // namespace

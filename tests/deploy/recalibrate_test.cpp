@@ -142,6 +142,25 @@ TEST(Recalibrate, AveragesAreThoseOfACumulativeAverageInTraining) {
   }
 }
 
+TEST(Recalibrate, ProgressEndsAtItsTotal) {
+  for (const StatisticsOrder order : {StatisticsOrder::at_once, StatisticsOrder::layer_by_layer}) {
+    nn::Sequential net = small_network();
+    RecalibrationOptions options;
+    options.order = order;
+    options.samples = 145;
+    options.batch_size = 36;  // one is left over
+    std::int64_t last = 0, of = 0;
+    options.progress = [&](std::int64_t done, std::int64_t total) {
+      EXPECT_GT(done, last);
+      last = done;
+      of = total;
+    };
+    EXPECT_EQ(recalibrate(net, glyphs(), {}, options).samples, 144);
+    EXPECT_EQ(last, of);
+    EXPECT_EQ(of, order == StatisticsOrder::at_once ? 145 : 290);
+  }
+}
+
 TEST(Recalibrate, AWeightBlendsOldAndNew) {
   nn::Sequential replaced = small_network();
   nn::Sequential blended = small_network();
