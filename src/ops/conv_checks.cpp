@@ -1,7 +1,7 @@
 #include "ops/conv_checks.h"
 
 #include "ops/check.h"
-#include "ops/onednn/gemm.h"
+#include "ops/onednn/processor.h"
 #include <evenkeel/core/error.h>
 
 namespace evenkeel::ops::detail {

@@ -3,6 +3,7 @@
 #include "ops/check.h"
 #include "ops/column_sums.h"
 #include "ops/onednn/gemm.h"
+#include "ops/onednn/processor.h"
 #include <evenkeel/ops/linear.h>
 
 namespace evenkeel::ops {

@@ -25,11 +25,8 @@ using Bf16Operand = OperandOf<bf16>;
 void gemm(std::string_view op, std::int64_t m, std::int64_t n, std::int64_t k, Operand a, Operand b,
           float* c, bool accumulate, const float* bias);
 
-/// Whether oneDNN knows bf16 on this processor.
-bool has_bf16();
-
 /// The same product of bf16 matrices, summed in f32 and stored as f32 or bf16 (C = float or bf16;
-/// bf16 does not accumulate), where has_bf16(); m, n and k are 1 or more.
+/// bf16 does not accumulate), where has_bf16() (processor.h); m, n and k are 1 or more.
 template <class C>
 void gemm(std::string_view op, std::int64_t m, std::int64_t n, std::int64_t k, Bf16Operand a,
           Bf16Operand b, C* c, bool accumulate, const float* bias);

@@ -69,15 +69,6 @@ std::shared_ptr<const Product> product_of(const ProductShape& shape) {
 
 }  // namespace
 
-bool has_bf16() {
-  static const bool has = [] {
-    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-    return (isa & needed) == needed;
-  }();
-  return has;
-}
-
 template <class C>
 void gemm(std::string_view op, std::int64_t m, std::int64_t n, std::int64_t k, Bf16Operand a,
           Bf16Operand b, C* c, bool accumulate, const float* bias) {

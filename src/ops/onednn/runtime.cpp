@@ -1,5 +1,7 @@
 #include "ops/onednn/runtime.h"
 
+#include "ops/onednn/processor.h"
+
 namespace evenkeel::ops::onednn {
 
 const dnnl::engine& engine() {
@@ -16,6 +18,15 @@ const dnnl::engine& engine() {
 const dnnl::stream& stream() {
   thread_local const dnnl::stream instance(engine());
   return instance;
+}
+
+bool has_bf16() {
+  static const bool has = [] {
+    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+    const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+    return (isa & needed) == needed;
+  }();
+  return has;
 }
 
 }  // namespace evenkeel::ops::onednn
