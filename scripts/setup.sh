@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# setup.sh [bench] [fuzz] [fuzz-coverage] [torchvision] [tsan]: installs the Debian packages that evenkeel builds with, those that
-# are missing alone, and what the named work needs beside them.
+# setup.sh [bench] [fuzz] [fuzz-coverage] [torchvision] [tsan]: installs the Debian packages that
+# evenkeel builds with, those that are missing alone, and what the named work needs beside them.
 # As root, or through sudo. EVENKEEL_NO_INSTALL=1 skips it.
 set -euo pipefail
 
@@ -44,7 +44,11 @@ for group in "$@"; do
         "python3-onnx:onnx.checker"
       ) ;;
     bench) packages+=("libbenchmark-dev:Google Benchmark") ;;
-    *) echo "setup: there is no group '$group'; known are bench, fuzz, fuzz-coverage, torchvision, tsan" >&2; exit 2 ;;
+    *)
+      echo "setup: there is no group '$group'; known are bench, fuzz, fuzz-coverage," \
+        "torchvision, tsan" >&2
+      exit 2
+      ;;
   esac
 done
 

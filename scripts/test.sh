@@ -10,7 +10,8 @@ for argument in "$@"; do
   if [ "$argument" = --long ]; then exclude=(); else arguments+=("$argument"); fi
 done
 groups=()
-[ "$preset" != tsan ] || groups=(tsan)
+[ "$preset" != tsan ] || groups+=(tsan)
+[ ${#exclude[@]} -gt 0 ] || groups+=(torchvision)
 scripts/setup.sh ${groups[@]+"${groups[@]}"}
 scripts/build.sh "$preset"
 ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "${exclude[@]}" \
