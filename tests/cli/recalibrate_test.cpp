@@ -42,6 +42,10 @@ TEST_F(RecalibrateCommand, mistakes_are_named) {
   EXPECT_EQ(run({"recalibrate", "a run", "-o", "new.txt"}).code, 2);
   EXPECT_EQ(run({"recalibrate", "a run"}).code, 2);
   EXPECT_EQ(run({"recalibrate", "a run", "-o", "new.safetensors", "--adapt", "2"}).code, 2);
+  const testing::Outcome empty =
+      run({"recalibrate", "a run", "-o", "new.safetensors", "--part", "validation"});
+  EXPECT_EQ(empty.code, 2);
+  EXPECT_NE(empty.err.find("has no validation part"), std::string::npos) << empty.err;
   EXPECT_EQ(run({"recalibrate", "a run", "-o", "new.safetensors", "--samples", "999999"}).code, 2);
 }
 
