@@ -1,5 +1,6 @@
 // The operators: check, cut, and spread units of work over threads.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -14,15 +15,47 @@
 namespace evenkeel::norm {
 namespace {
 
-/// The partial sums of the groups, merged in their order.
-ShiftedSums merge_groups(const Cut& cut, const Scratch& scratch, std::int64_t c) {
-  ShiftedSums total;
-  for (std::int64_t g = 0; g < cut.groups; ++g) {
-    const auto i = static_cast<std::size_t>(g * cut.channels + c);
-    total.add(scratch.group_count[static_cast<std::size_t>(g)], scratch.partial_a[i],
-              scratch.partial_b[i], scratch.partial_c[i]);
+/// Channels whose per-channel numbers are worked out together.
+constexpr std::int64_t kChannelsAtOnce = 64;
+
+/// f(c0, c1) over all channels.
+template <class F>
+void for_each_few_channels(const Cut& cut, F&& f) {
+  constexpr std::int64_t kCostOfChannel = 64;
+  parallel_for((cut.channels + kChannelsAtOnce - 1) / kChannelsAtOnce,
+               kChannelsAtOnce * (kCostOfChannel + 2 * cut.groups), [&](std::int64_t i) {
+                 const std::int64_t c0 = i * kChannelsAtOnce;
+                 f(c0, std::min(cut.channels, c0 + kChannelsAtOnce));
+               });
+}
+
+/// The partial sums of channels [c0, c1), at most kChannelsAtOnce, merged group after group;
+/// f(c, total) gets them.
+template <class F>
+void merge_groups(const Cut& cut, const Scratch& scratch, std::int64_t c0, std::int64_t c1, F&& f) {
+  const auto channels = static_cast<std::size_t>(c1 - c0);
+  const double* pivot = scratch.partial_a.data() + c0;
+  const auto finite = [](double value) { return std::isfinite(value); };
+  bool alike = std::all_of(pivot, pivot + channels, finite);
+  for (std::int64_t g = 1; g < cut.groups && alike; ++g) {
+    alike = std::equal(pivot, pivot + channels, pivot + g * cut.channels);
   }
-  return total;
+  std::array<ShiftedSums, kChannelsAtOnce> totals;
+  for (std::int64_t g = 0; g < cut.groups; ++g) {
+    const double count = scratch.group_count[static_cast<std::size_t>(g)];
+    const auto base = static_cast<std::size_t>(g * cut.channels + c0);
+    for (std::size_t k = 0; k < channels; ++k) {
+      const std::size_t i = base + k;
+      if (alike && g > 0) {  // what add() comes to
+        totals[k].count += count;
+        totals[k].first += scratch.partial_b[i];
+        totals[k].second += scratch.partial_c[i];
+      } else {
+        totals[k].add(count, scratch.partial_a[i], scratch.partial_b[i], scratch.partial_c[i]);
+      }
+    }
+  }
+  for (std::size_t k = 0; k < channels; ++k) f(c0 + static_cast<std::int64_t>(k), totals[k]);
 }
 
 void collect_group(const Implementation& run, const CollectJob& job, const Cut& cut,
@@ -64,6 +97,12 @@ void prepare(const BatchNormState& state, const Affine& affine, std::int64_t c0,
     q.wide[i] = wide ? 1 : 0;
     q.extreme[i] = extreme ? 1 : 0;
   }
+}
+
+void prepare_all(const Cut& cut, const BatchNormState& state, const Affine& affine,
+                 Coefficients& q) {
+  for_each_few_channels(
+      cut, [&](std::int64_t c0, std::int64_t c1) { prepare(state, affine, c0, c1, q); });
 }
 
 /// a = Σg/m and b = Σg(x−μ)/m·inv_std² for channels [c0, c1).
@@ -155,16 +194,15 @@ void reduce_group(const Implementation& run, const GradientJob& job, const Cut& 
 
 void sum_groups(const Cut& cut, const Scratch& scratch, const GradientSums& sums, std::int64_t c0,
                 std::int64_t c1) {
-  for (std::int64_t c = c0; c < c1; ++c) {
-    double g = 0;
-    double centred = 0;
-    for (std::int64_t group = 0; group < cut.groups; ++group) {
-      const auto i = static_cast<std::size_t>(group * cut.channels + c);
-      g += scratch.partial_a[i];
-      centred += scratch.partial_b[i];
+  const auto begin = static_cast<std::size_t>(c0), end = static_cast<std::size_t>(c1);
+  std::fill(sums.g.begin() + c0, sums.g.begin() + c1, 0.0);
+  std::fill(sums.g_centred.begin() + c0, sums.g_centred.begin() + c1, 0.0);
+  for (std::int64_t group = 0; group < cut.groups; ++group) {
+    const auto base = static_cast<std::size_t>(group * cut.channels);
+    for (std::size_t c = begin; c < end; ++c) {
+      sums.g[c] += scratch.partial_a[base + c];
+      sums.g_centred[c] += scratch.partial_b[base + c];
     }
-    sums.g[static_cast<std::size_t>(c)] = g;
-    sums.g_centred[static_cast<std::size_t>(c)] = centred;
   }
 }
 
@@ -185,13 +223,14 @@ void collect(const ConstChannelView& x, const Moments& moments, std::span<std::b
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   collect_everything(run, x, cut, scratch);
-  for (std::int64_t c = 0; c < x.c; ++c) {
-    const ShiftedSums total = merge_groups(cut, scratch, c);
-    const auto i = static_cast<std::size_t>(c);
-    moments.count[i] = total.count;
-    moments.mean[i] = total.mean();
-    moments.m2[i] = total.m2();
-  }
+  for_each_few_channels(cut, [&](std::int64_t c0, std::int64_t c1) {
+    merge_groups(cut, scratch, c0, c1, [&](std::int64_t c, const ShiftedSums& total) {
+      const auto i = static_cast<std::size_t>(c);
+      moments.count[i] = total.count;
+      moments.mean[i] = total.mean();
+      moments.m2[i] = total.m2();
+    });
+  });
 }
 
 void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& affine,
@@ -203,7 +242,7 @@ void normalize(const ConstChannelView& x, BatchNormState& state, const Affine& a
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
-  prepare(state, affine, 0, x.c, scratch.coefficients);
+  prepare_all(cut, state, affine, scratch.coefficients);
   const bool masks = epilogue.activation != Activation::none;
   const NormalizeJob job{x,
                          y,
@@ -229,7 +268,7 @@ void reduce_gradients(const ConstChannelView& x, const ConstChannelView& dy,
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   const Affine no_affine;
-  prepare(state, no_affine, 0, x.c, scratch.coefficients);
+  prepare_all(cut, state, no_affine, scratch.coefficients);
   const GradientJob job = gradient_job(x, dy, state, no_affine, epilogue, scratch);
   for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
     reduce_group(run, job, cut, scratch, c0, c1, group);
@@ -254,7 +293,7 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
-  prepare(state, affine, 0, x.c, scratch.coefficients);
+  prepare_all(cut, state, affine, scratch.coefficients);
   prepare_gradient(sums, state, count, 0, x.c, scratch);
   GradientJob job = gradient_job(x, dy, state, affine, epilogue, scratch);
   job.dx = dx;
@@ -289,11 +328,10 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   const auto finish = [&](std::int64_t c0, std::int64_t c1) {
-    for (std::int64_t c = c0; c < c1; ++c) {
-      const ShiftedSums total = merge_groups(cut, scratch, c);
+    merge_groups(cut, scratch, c0, c1, [&](std::int64_t c, const ShiftedSums& total) {
       finalize_channel(total.count, total.mean(), total.m2(), eps, state,
                        static_cast<std::size_t>(c));
-    }
+    });
   };
   if (slab_by_slab(cut)) {
     const bool masks = epilogue.activation != Activation::none;
@@ -318,7 +356,7 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
     });
   } else {
     collect_everything(run, x, cut, scratch);
-    finish(0, x.c);
+    for_each_few_channels(cut, finish);
     normalize(x, state, affine, epilogue, y, workspace);
   }
   return running == nullptr || update_running(state, static_cast<double>(x.count()), *running);
@@ -341,12 +379,14 @@ void forward_infer(const ConstChannelView& x, const Affine& affine, double eps,
   // Without a state of the caller's, the per-channel numbers live in the workspace.
   BatchNormState own{scratch.sum_a, scratch.sum_b, scratch.a, {}};
   BatchNormState& used = state != nullptr ? *state : own;
-  for (std::size_t c = 0; c < mean.size(); ++c) {
-    used.mean[c] = mean[c];
-    used.var[c] = var[c];
-    used.inv_std[c] = inverse_std(var[c], eps);
-  }
-  prepare(used, affine, 0, x.c, scratch.coefficients);
+  for_each_few_channels(cut, [&](std::int64_t c0, std::int64_t c1) {
+    for (auto c = static_cast<std::size_t>(c0); c < static_cast<std::size_t>(c1); ++c) {
+      used.mean[c] = mean[c];
+      used.var[c] = var[c];
+      used.inv_std[c] = inverse_std(var[c], eps);
+    }
+    prepare(used, affine, c0, c1, scratch.coefficients);
+  });
   const bool masks = state != nullptr && epilogue.activation != Activation::none;
   const NormalizeJob job{x,
                          y,
@@ -395,12 +435,14 @@ void backward(const ConstChannelView& x, const ConstChannelView& dy, const Affin
       run.propagate(job, cut, c0, c1, 0, cut.rows);
     });
   } else {
-    prepare(state, affine, 0, x.c, scratch.coefficients);
+    prepare_all(cut, state, affine, scratch.coefficients);
     for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
       reduce_group(run, job, cut, scratch, c0, c1, group);
     });
-    sum_groups(cut, scratch, sums, 0, x.c);
-    prepare_gradient(sums, state, count, 0, x.c, scratch);
+    for_each_few_channels(cut, [&](std::int64_t c0, std::int64_t c1) {
+      sum_groups(cut, scratch, sums, c0, c1);
+      prepare_gradient(sums, state, count, c0, c1, scratch);
+    });
     for_each_row_range(cut, Order::backward, job.passage.stream,
                        [&](std::int64_t c0, std::int64_t c1, std::int64_t r0, std::int64_t r1) {
                          run.propagate(job, cut, c0, c1, r0, r1);

@@ -22,15 +22,10 @@ struct Passage {
 /// Bytes of the second-level cache of a processor; 1 MiB where the system does not say.
 std::int64_t second_level_cache();
 
-/// Outputs of this size have left the second-level cache before anybody reads them, and written
-/// past the caches they do not first have to be read.
-constexpr std::int64_t kStreamBytes = std::int64_t{4} << 20;
-
-/// Whether `out` bypasses the cache: it is large, and none of its lines was read before.
-inline bool streams(std::int64_t bytes, const void* out,
-                    std::initializer_list<const void*> inputs) {
-  return bytes >= kStreamBytes && std::ranges::find(inputs, out) == inputs.end();
-}
+/// Whether a pass over `inputs` bypasses the cache with `out`, of `bytes` like each of them: together
+/// they do not fit the second-level caches of the threads, so that the output leaves these before
+/// anybody reads it, and it need not first be read; and none of its lines was read as an input.
+bool streams(std::int64_t bytes, const void* out, std::initializer_list<const void*> inputs);
 
 /// Waits until the outputs that bypassed the cache can be seen by other threads.
 void flush_streams();

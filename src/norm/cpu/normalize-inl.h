@@ -66,23 +66,45 @@ HWY_INLINE VF normalized_vector(const NormalizeLanes& lanes, const NormalizeAt<T
   return z;
 }
 
-/// A pack of y or one vector of it; lanes[0 …] belong to the vectors.
+/// Vectors side by side, so many that the bits of their masks make one word: single bytes of it
+/// would fill the processor's store buffer.
+constexpr std::int64_t kSide = 4;
+
+/// for_each_pack() with kSide vectors at once where there are as many.
+template <class T, class F>
+HWY_INLINE void for_each_side(std::int64_t end, F&& f) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(F32()));
+  std::int64_t i = 0;
+  for (; i + kSide * lanes <= end; i += kSide * lanes) {
+    f(Vectors<kSide>(), std::true_type(), i, lanes);
+  }
+  for_each_pack<T>(end - i, [&](auto vectors, auto whole, std::int64_t k, std::int64_t valid)
+                                HWY_ATTR { f(vectors, whole, i + k, valid); });
+}
+
+/// Packs of y or one vector of it; lanes[0 …] belong to the vectors.
 template <std::int64_t kVectors, bool kWhole, Activation kActivation, bool kAdd, class T>
 HWY_INLINE void normalize_vectors(const Each<NormalizeLanes, kVectors>& lanes,
                                   const NormalizeAt<T>& at, float slope, std::int64_t i,
                                   std::int64_t valid) {
+  constexpr std::int64_t kVectorsOfPut = kVectors < kPack<T> ? 1 : kPack<T>;
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
-  Each<VF, kVectors> z;
-  for (std::int64_t v = 0; v < kVectors; ++v) {
-    auto passed = hn::FirstN(d, 0);
-    const std::int64_t from = i + v * step;
-    z[v] = normalized_vector<kWhole, kActivation, kAdd>(lanes[v], at, slope, from, valid, passed);
-    if (kActivation != Activation::none && at.mask != nullptr) {
-      store_mask<kWhole>(d, passed, at.mask, from, valid);
+  std::uint64_t bits = 0;
+  for (std::int64_t first = 0; first < kVectors; first += kVectorsOfPut) {
+    Each<VF, kVectorsOfPut> z;
+    for (std::int64_t k = 0; k < kVectorsOfPut; ++k) {
+      auto passed = hn::FirstN(d, 0);
+      const std::int64_t v = first + k;
+      z[k] = normalized_vector<kWhole, kActivation, kAdd>(lanes[v], at, slope, i + v * step, valid,
+                                                          passed);
+      if constexpr (kActivation != Activation::none) bits |= bits_of(d, passed) << (v * step);
     }
+    put<kVectorsOfPut, kWhole>(z, d, at.y + i + first * step, valid, at.stream);
   }
-  put<kVectors, kWhole>(z, d, at.y + i, valid, at.stream);
+  if (kActivation != Activation::none && at.mask != nullptr) {
+    store_mask<kVectors, kWhole>(bits, at.mask, i, valid);
+  }
 }
 
 /// The same with the same numbers for all vectors.
@@ -137,30 +159,20 @@ HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at
 template <Activation kActivation, bool kAdd, class T>
 HWY_INLINE void normalize_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at, float slope,
                               std::int64_t length, const T* next) {
-  constexpr std::int64_t kVectors = kPack<T>;
-  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   const std::int64_t pack = pack_lanes<T>();
-  std::int64_t i = 0;
-  for (; i + 2 * pack <= length; i += 2 * pack) {
-    if (next != nullptr) {
-      hwy::Prefetch(next + i / 2);
-    } else {
-      fetch_further(at.x + i);
-      fetch_further(at.x + i + pack);
-    }
-    normalize_alike<kVectors, true, kActivation, kAdd>(lanes, at, slope, i, step);
-    normalize_alike<kVectors, true, kActivation, kAdd>(lanes, at, slope, i + pack, step);
-  }
-  for (; i + pack <= length; i += pack) {
-    normalize_alike<kVectors, true, kActivation, kAdd>(lanes, at, slope, i, step);
-  }
-  if (kVectors > 1 && i + step <= length) {
-    normalize_alike<1, true, kActivation, kAdd>(lanes, at, slope, i, step);
-    i += step;
-  }
-  if (i < length) {
-    normalize_alike<1, false, kActivation, kAdd>(lanes, at, slope, i, length - i);
-  }
+  for_each_side<T>(length,
+                   [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+                     constexpr std::int64_t kVectors = decltype(vectors)::value;
+                     for (std::int64_t k = 0; k < kVectors / kPack<T>; ++k) {
+                       if (next == nullptr) {
+                         fetch_further(at.x + i + k * pack);
+                       } else if (k % 2 == 0) {
+                         hwy::Prefetch(next + (i + k * pack) / 2);
+                       }
+                     }
+                     normalize_alike<kVectors, decltype(whole)::value, kActivation, kAdd>(
+                         lanes, at, slope, i, valid);
+                   });
 }
 
 /// Channels [0, width) of kRows neighbouring rows of many channels; c0 is the first one's number.
@@ -171,12 +183,14 @@ HWY_INLINE void normalize_channels(const Coefficients& q, const NormalizeAt<T>& 
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t ahead = rows_ahead<T>(width) * stride;
-  for_each_pack<T>(width,
+  for_each_side<T>(width,
                    [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
                      constexpr std::int64_t kVectors = decltype(vectors)::value;
                      constexpr bool kWhole = decltype(whole)::value;
-                     if constexpr (kVectors > 1 && kRows == kRowQuad) {
-                       fetch_quad(at.x + ahead + i, stride);
+                     if constexpr (kPack < T >> 1 && kVectors > 1 && kRows == kRowQuad) {
+                       for (std::int64_t v = 0; v < kVectors; v += kPack<T>) {
+                         fetch_quad(at.x + ahead + i + v * step, stride);
+                       }
                      }
                      Each<NormalizeLanes, kVectors> lanes;
                      for (std::int64_t v = 0; v < kVectors; ++v) {

@@ -274,23 +274,32 @@ HWY_INLINE hn::Mask<F32> load_mask_at(F32 d, const std::uint8_t* row, std::int64
   return hn::LoadMaskBits(d, bytes);
 }
 
+/// The bits of a mask, that of the first lane lowest.
+HWY_INLINE std::uint64_t bits_of(F32 d, hn::Mask<F32> mask) {
+  using Bits = std::conditional_t<(HWY_MAX_BYTES / sizeof(float) > 8), std::uint16_t, std::uint8_t>;
+  std::uint8_t bytes[8] = {};
+  hn::StoreMaskBits(d, mask, bytes);
+  Bits bits;
+  std::memcpy(&bits, bytes, sizeof bits);  // no more than was written, so that it stays a register
+  return bits;
+}
+
 /// Writes a row of mask bits piece by piece, the pieces of any length.
 class MaskWriter {
  public:
   explicit MaskWriter(std::uint8_t* row) : next_(row) {}
 
   HWY_INLINE void add(F32 d, hn::Mask<F32> mask, std::int64_t count) {
-    std::uint8_t bytes[8] = {};
-    hn::StoreMaskBits(d, mask, bytes);
-    std::uint64_t bits;
-    std::memcpy(&bits, bytes, sizeof bits);
-    bits &= (std::uint64_t{1} << count) - 1;
-    pending_ |= bits << held_;
+    pending_ |= (bits_of(d, mask) & ((std::uint64_t{1} << count) - 1)) << held_;
     held_ += count;
-    for (; held_ >= 8; held_ -= 8, pending_ >>= 8) *next_++ = static_cast<std::uint8_t>(pending_);
+    if (held_ < 32) return;
+    std::memcpy(next_, &pending_, 4);
+    next_ += 4;
+    pending_ >>= 32;
+    held_ -= 32;
   }
   HWY_INLINE void finish() {
-    if (held_ > 0) *next_ = static_cast<std::uint8_t>(pending_);
+    for (; held_ > 0; held_ -= 8, pending_ >>= 8) *next_++ = static_cast<std::uint8_t>(pending_);
   }
 
  private:
@@ -299,23 +308,22 @@ class MaskWriter {
   std::int64_t held_ = 0;
 };
 
-/// Writes the bits of `count` lanes, whole bytes only: with fewer than 8 lanes the second half of a
-/// byte is merged into what the first half wrote.
-template <bool kWhole>
-HWY_INLINE void store_mask(F32 d, hn::Mask<F32> mask, std::uint8_t* row, std::int64_t i,
+/// Writes the bits of kVectors whole vectors or of `count` lanes of one, whole bytes only: with
+/// fewer than 8 lanes the second half of a byte is merged into what the first half wrote.
+template <std::int64_t kVectors, bool kWhole>
+HWY_INLINE void store_mask(std::uint64_t bits, std::uint8_t* row, std::int64_t i,
                            std::int64_t count) {
-  constexpr std::size_t kLanes = HWY_MAX_BYTES / sizeof(float);
-  std::uint8_t bits[8] = {};
-  hn::StoreMaskBits(d, mask, bits);
-  if (kLanes >= 8 && kWhole) {
-    std::memcpy(row + i / 8, bits, kLanes / 8);  // a size known to the compiler
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
+  constexpr std::int64_t kBits = kVectors * kLanes;
+  std::uint8_t* const to = row + i / 8;
+  if constexpr (kWhole && kBits >= 8) {
+    std::memcpy(to, &bits, kBits / 8);
   } else if (kLanes >= 8) {
-    for (std::int64_t byte = 0; byte < (count + 7) / 8; ++byte) row[i / 8 + byte] = bits[byte];
+    std::memcpy(to, &bits, static_cast<std::size_t>((count + 7) / 8));
   } else if (i % 8 == 0) {
-    row[i / 8] = bits[0];
+    *to = static_cast<std::uint8_t>(bits);
   } else {
-    row[i / 8] =
-        static_cast<std::uint8_t>((row[i / 8] & ((1 << (i % 8)) - 1)) | (bits[0] << (i % 8)));
+    *to = static_cast<std::uint8_t>((*to & ((1U << (i % 8)) - 1)) | (bits << (i % 8)));
   }
 }
 
