@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 
 #include "norm/patch.h"
 #include <evenkeel/norm/views.h>
@@ -24,6 +25,7 @@ struct Cut {
   static constexpr std::int64_t kBlockRows = 64;      // of a slab of channels (channels last)
   static constexpr std::int64_t kSlab = 64;  // channels handled together, at most: 256 bytes a row
   static constexpr std::int64_t kMaxGroups = 64;
+  static constexpr std::int64_t kJoinedBelow = 512;
 
   std::int64_t value_bytes;        // of an activation as it is stored; no block depends on it
   bool last;                       // channels last, or S = 1
@@ -31,6 +33,7 @@ struct Cut {
   std::int64_t pieces;             // blocks per row, channels first
   std::int64_t piece;  // positions per piece: a multiple of 64, so that masks stay aligned
   std::int64_t rows_per_block;
+  bool joined;        // channels first, small maps that are no whole lines: neighbours share these
   std::int64_t slab;  // channels handled together: neighbours, of small maps
   std::int64_t blocks, blocks_per_group, groups;
   bool own_mean;  // a single block is measured from its own mean: two passes over it cost little
@@ -47,7 +50,12 @@ struct Cut {
     rows_per_block = whole  ? std::max<std::int64_t>(rows, 1)
                      : last ? kBlockRows
                             : std::max<std::int64_t>(1, kBlockValues / piece);
+    joined = !last && s < kJoinedBelow && s % kBlockRows != 0;
     slab = std::clamp<std::int64_t>(kBlockValues / piece, 1, kSlab);
+    if (joined) {  // lines, and bytes of the mask, belong to one slab
+      const std::int64_t whole_lines = line() / std::gcd(line(), s);
+      slab = (slab + whole_lines - 1) / whole_lines * whole_lines;
+    }
     blocks = (rows + rows_per_block - 1) / rows_per_block * pieces;
     blocks_per_group = std::max<std::int64_t>(1, (blocks + kMaxGroups - 1) / kMaxGroups);
     groups = (blocks + blocks_per_group - 1) / blocks_per_group;
@@ -59,12 +67,13 @@ struct Cut {
   static constexpr std::int64_t kFewValues = 8;
   bool few() const { return rows * s <= kFewValues; }
 
+  /// Values of a cache line.
+  std::int64_t line() const { return 64 / value_bytes; }
   /// Whether the values of a row or, channels last, of a position make whole cache lines, or enough
   /// of them that its ends do not count: only whole lines can bypass the cache.
   bool rows_fill_lines() const {
-    constexpr std::int64_t kLineBytes = 64;
-    const std::int64_t line = kLineBytes / value_bytes;
-    return last ? channels % line == 0 : s % line == 0 || s >= 8 * line;
+    if (last || joined) return channels * s % line() == 0;
+    return s % line() == 0 || s >= 8 * line();
   }
 
   std::int64_t slabs() const { return (channels + slab - 1) / slab; }
@@ -81,9 +90,14 @@ struct Cut {
     return std::min(blocks, (g + 1) * blocks_per_group);
   }
 
-  /// Bytes of activation mask per row: per (n, c) channels first, per row of C channels last.
-  std::int64_t mask_row_bytes() const { return ((last ? channels : s) + 7) / 8; }
-  std::int64_t mask_bytes() const { return (last ? rows : rows * channels) * mask_row_bytes(); }
+  /// Bytes of activation mask per row: per (n, c) channels first, per row of C channels last, per
+  /// sample where channels are joined.
+  std::int64_t mask_row_bytes() const {
+    return ((last || joined ? channels * s : s) + 7) / 8;
+  }
+  std::int64_t mask_bytes() const {
+    return (last || joined ? rows : rows * channels) * mask_row_bytes();
+  }
   /// Offset of the first element of (row, channel).
   std::int64_t offset(std::int64_t row, std::int64_t c) const {
     return last ? row * channels + c : (row * channels + c) * s;
@@ -95,9 +109,13 @@ struct Cut {
   Patch patch(const Block& block) const {
     return {block.row1 - block.row0, last ? channels : channels * s, block.s1 - block.s0};
   }
-  /// Byte and bit of the mask that belong to element (row, c, position).
+  /// The mask's bit of element (row, c, position): from which byte on, and how many bits from there.
   std::int64_t mask_row(std::int64_t row, std::int64_t c) const {
-    return (last ? row : row * channels + c) * mask_row_bytes();
+    return (last || joined ? row : row * channels + c) * mask_row_bytes();
+  }
+  std::int64_t mask_bit(std::int64_t c, std::int64_t position) const {
+    if (last) return c;
+    return joined ? c * s + position : position;
   }
 };
 

@@ -16,7 +16,7 @@ void for_each_element(const Cut& cut, const Block& block, std::int64_t c, F&& f)
     const std::int64_t base = cut.offset(row, c);
     const std::int64_t mask_row = cut.mask_row(row, c);
     for (std::int64_t i = block.s0; i < block.s1; ++i) {
-      const std::int64_t bit = cut.last ? c : i;
+      const std::int64_t bit = cut.mask_bit(c, i);
       f(base + i, mask_row + bit / 8, static_cast<int>(bit % 8));
     }
   }

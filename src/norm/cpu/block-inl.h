@@ -57,6 +57,21 @@ inline BlockSums sums_in_double(const T* x, const Patch& patch) {
   return {exact.mean, 0, exact.m2};
 }
 
+/// f(0), f(1), f(2) for the whole vectors from i on, fewer than four, i at each; the numbers are
+/// compile-time constants, which keeps accumulators in registers.
+template <class F>
+HWY_INLINE void for_at_most_three(std::int64_t lanes, std::int64_t end, std::int64_t& i, F&& f) {
+  if (i + lanes > end) return;
+  f(std::integral_constant<std::size_t, 0>());
+  i += lanes;
+  if (i + lanes > end) return;
+  f(std::integral_constant<std::size_t, 1>());
+  i += lanes;
+  if (i + lanes > end) return;
+  f(std::integral_constant<std::size_t, 2>());
+  i += lanes;
+}
+
 /// Applies f(accumulator index, vector, valid lanes) to every vector of a patch's runs; four
 /// accumulators in turn keep the chains short. With kTurn runs that are shorter than that take
 /// turns as well: beside an outlier a long chain loses digits.
@@ -176,7 +191,7 @@ inline BlockSums sums_about(const T* x, const Patch& patch, float about, const T
   const VF zero = hn::Zero(d);
   VF s1[4] = {zero, zero, zero, zero};
   VF s2[4] = {zero, zero, zero, zero};
-  const auto step = [&](int a, VF v) HWY_ATTR {
+  const auto step = [&](std::size_t a, VF v) HWY_ATTR {
     const VF difference = hn::Sub(v, centre);
     s1[a] = hn::Add(s1[a], difference);
     s2[a] = hn::MulAdd(difference, difference, s2[a]);
@@ -199,8 +214,8 @@ inline BlockSums sums_about(const T* x, const Patch& patch, float about, const T
       step(3, load_whole(d, p + i + 3 * lanes));
     }
     if (next != nullptr && i < patch.length) hwy::Prefetch(next + row * patch.pitch + i / 2);
-    int a = 0;
-    for (; i + lanes <= patch.length; i += lanes) step(a++, load_whole(d, p + i));
+    for_at_most_three(lanes, patch.length, i,
+                      [&](auto a) HWY_ATTR { step(a(), load_whole(d, p + i)); });
     if (i < patch.length) {
       const std::int64_t valid = patch.length - i;
       const VF difference = hn::IfThenElseZero(hn::FirstN(d, static_cast<std::size_t>(valid)),

@@ -243,7 +243,8 @@ inline void collect(const CollectJob& job, const Cut& cut, std::int64_t c0, std:
     const Patch patch = cut.patch(block);
     for (std::int64_t c = c0; c < c1; ++c) {
       const T* p = x + cut.offset(block, c);
-      const T* next = job.ahead != 0 ? p - block.s0 / 2 + job.ahead : nullptr;
+      const bool fetches = job.ahead != 0 && !cut.joined;  // there the second pass fetches all
+      const T* next = fetches ? p - block.s0 / 2 + job.ahead : nullptr;
       sums.add(c, count, static_cast<double>(block.count()),
                cut.own_mean ? block_sums<false>(p, patch, cut.few())
                             : sums_about(p, patch, job.centre[static_cast<std::size_t>(c)], next));

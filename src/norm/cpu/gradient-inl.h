@@ -13,13 +13,14 @@
 HWY_BEFORE_NAMESPACE();
 namespace evenkeel::norm::HWY_NAMESPACE {
 
-/// Where a vector of a row begins; the mask's bit i is that of x[i].
+/// Where a vector of a row begins; the mask's bit i + bit is that of x[i].
 template <class T>
 struct GradientAt {
   const T *x, *dy;
   const std::uint8_t* mask;
-  T *dx, *dadd;  // propagate only
-  bool stream;   // packs of dx and dadd bypass the cache
+  T *dx, *dadd;      // propagate only
+  bool stream;       // packs of dx and dadd bypass the cache
+  std::int64_t bit;  // 0 unless channels are joined
 
   HWY_INLINE GradientAt row(std::int64_t r, std::int64_t stride, std::int64_t mask_stride) const {
     return {x + r * stride,
@@ -27,7 +28,8 @@ struct GradientAt {
             mask != nullptr ? mask + r * mask_stride : nullptr,
             dx != nullptr ? dx + r * stride : nullptr,
             dadd != nullptr ? dadd + r * stride : nullptr,
-            stream};
+            stream,
+            bit};
   }
 };
 
@@ -58,9 +60,11 @@ inline GradientAt<T> gradient_at(const GradientJob& job, const Cut& cut, std::in
                    nullptr,
                    nullptr,
                    nullptr,
-                   stream};
+                   stream,
+                   0};
   if (job.epilogue.activation != Activation::none) {
-    at.mask = job.state.mask.data() + cut.mask_row(r, c) + (cut.last ? c / 8 : 0);
+    at.mask = job.state.mask.data() + cut.mask_row(r, c) + cut.mask_bit(c, 0) / 8;
+    at.bit = cut.joined ? cut.mask_bit(c, 0) % 8 : 0;
   }
   if (job.dx.data != nullptr) at.dx = static_cast<T*>(job.dx.data) + base;
   if (job.dadd != nullptr && job.dadd->has_value()) {
@@ -85,7 +89,7 @@ HWY_INLINE CentreLanes centres_of(F32 d, const GradientJob& job, std::int64_t c,
           load<kWhole>(d, job.coefficients.lo.data() + c, valid)};
 }
 
-/// dy behind the activation; with kAnywhere i need not be a multiple of the lanes.
+/// dy behind the activation; with kAnywhere i + bit need not be a multiple of the lanes.
 template <bool kWhole, Activation kActivation, bool kAnywhere = false, class T>
 HWY_INLINE VF masked(const GradientAt<T>& at, float slope, std::int64_t i, std::int64_t valid) {
   const F32 d;
@@ -93,7 +97,7 @@ HWY_INLINE VF masked(const GradientAt<T>& at, float slope, std::int64_t i, std::
   if constexpr (kActivation == Activation::none) {
     return dy;
   } else {
-    const auto passed = kAnywhere ? load_mask_at(d, at.mask, i) : load_mask(d, at.mask, i);
+    const auto passed = kAnywhere ? load_mask_at(d, at.mask, at.bit + i) : load_mask(d, at.mask, i);
     if constexpr (kActivation == Activation::relu) return hn::IfThenElseZero(passed, dy);
     return hn::IfThenElse(passed, dy, hn::Mul(dy, hn::Set(d, slope)));
   }

@@ -24,6 +24,12 @@ HWY_INLINE NormalizeLanes broadcast(F32 d, const Coefficients& q, std::size_t c)
   return {hn::Set(d, q.hi[c]), hn::Set(d, q.lo[c]), hn::Set(d, q.scale[c]), hn::Set(d, q.shift[c])};
 }
 
+HWY_INLINE NormalizeLanes blend(hn::Mask<F32> first, const NormalizeLanes& a,
+                                const NormalizeLanes& b) {
+  return {hn::IfThenElse(first, a.hi, b.hi), hn::IfThenElse(first, a.lo, b.lo),
+          hn::IfThenElse(first, a.scale, b.scale), hn::IfThenElse(first, a.shift, b.shift)};
+}
+
 template <bool kWhole>
 HWY_INLINE NormalizeLanes side_by_side(F32 d, const Coefficients& q, std::int64_t c,
                                        std::int64_t valid) {
@@ -116,15 +122,27 @@ HWY_INLINE void normalize_alike(const NormalizeLanes& lanes, const NormalizeAt<T
   normalize_vectors<kVectors, kWhole, kActivation, kAdd>(same, at, slope, i, valid);
 }
 
-/// A row of one channel whose packs bypass the cache wherever it begins.
+/// Fetches the line that is `ahead` values behind the one at value i.
+template <class T>
+HWY_INLINE void fetch_ahead(const T* x, std::int64_t i, std::int64_t ahead) {
+  if (kPack < T >> 1 && i % pack_lanes<T>() != 0) return;
+  if (ahead == 0) {
+    fetch_further(x + i);
+  } else {
+    hwy::Prefetch(x + i + ahead);
+  }
+}
+
+/// A row of one channel that may begin anywhere in a line and, from bit `bit` on, in its mask.
 template <Activation kActivation, bool kAdd, class T>
-HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at, float slope,
-                           std::int64_t length, const T* next) {
+HWY_INLINE void normalize_row_anywhere(const NormalizeLanes& lanes, const NormalizeAt<T>& at,
+                                       float slope, std::int64_t length, const T* next,
+                                       std::int64_t bit, bool within) {
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t pack = pack_lanes<T>();
   const bool masks = kActivation != Activation::none && at.mask != nullptr;
-  MaskWriter mask(at.mask);
+  MaskWriter mask(at.mask, bit, within);
   auto passed = hn::FirstN(d, 0);
   const auto part = [&](std::int64_t i, std::int64_t valid) HWY_ATTR {
     const VF z = normalized_vector<false, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
@@ -149,7 +167,7 @@ HWY_INLINE void stream_row(const NormalizeLanes& lanes, const NormalizeAt<T>& at
           normalized_vector<true, kActivation, kAdd>(lanes, at, slope, i + v * step, step, passed);
       if (masks) mask.add(d, passed, step);
     }
-    put_pack(z, d, at.y + i, true);
+    put_pack(z, d, at.y + i, at.stream);
   }
   for (; i < length; i += step) part(i, std::min(step, length - i));
   if (masks) mask.finish();
@@ -240,35 +258,78 @@ inline NormalizeAt<T> normalize_at(const NormalizeJob& job, const Cut& cut, std:
   return {static_cast<const T*>(job.x.data) + base,
           job.epilogue.add ? static_cast<const T*>(job.epilogue.add->data) + base : nullptr,
           static_cast<T*>(job.y.data) + base,
-          job.mask != nullptr ? job.mask + cut.mask_row(r, c) + (cut.last ? c / 8 : 0) : nullptr,
+          job.mask != nullptr ? job.mask + cut.mask_row(r, c) + cut.mask_bit(c, 0) / 8 : nullptr,
           stream};
 }
 
+/// Channel by channel.
 template <class T, Activation kActivation, bool kAdd>
 void normalize_first(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                      std::int64_t row0, std::int64_t row1) {
   const Coefficients& q = job.coefficients;
   const auto slope = static_cast<float>(job.epilogue.slope);
   const bool aligned = can_stream(static_cast<const T*>(job.y.data), cut.s);
-  const bool anywhere = job.passage.stream && !aligned;
+  const bool anywhere = cut.joined || (job.passage.stream && !aligned);
   for (std::int64_t r = row0; r < row1; ++r) {
     for (std::int64_t c = c0; c < c1; ++c) {
       const auto k = static_cast<std::size_t>(c);
       const std::int64_t base = cut.offset(r, c);
       if (q.wide[k] != 0) {
         for (std::int64_t i = 0; i < cut.s; ++i) {
-          put_wide<T>(job, wide_value<T>(job, c, base + i), base + i, cut.mask_row(r, c), i);
+          put_wide<T>(job, wide_value<T>(job, c, base + i), base + i, cut.mask_row(r, c),
+                      cut.mask_bit(c, i));
         }
         continue;
       }
-      const NormalizeAt<T> at = normalize_at<T>(job, cut, r, c, job.passage.stream && aligned);
+      const NormalizeAt<T> at = normalize_at<T>(job, cut, r, c, job.passage.stream);
       const T* next = job.passage.ahead != 0 ? at.x + job.passage.ahead + cut.s / 2 : nullptr;
       if (anywhere) {
-        stream_row<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next);
+        normalize_row_anywhere<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next,
+                                                  cut.joined ? cut.mask_bit(c, 0) % 8 : 0,
+                                                  cut.joined);
       } else {
         normalize_row<kActivation, kAdd>(broadcast(F32(), q, k), at, slope, cut.s, next);
       }
     }
+  }
+}
+
+/// Small maps, all channels of a sample as one run of values.
+template <class T, Activation kActivation, bool kAdd>
+void normalize_joined(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                      std::int64_t row0, std::int64_t row1) {
+  const Coefficients& q = job.coefficients;
+  const auto slope = static_cast<float>(job.epilogue.slope);
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
+  const bool stream =
+      job.passage.stream &&
+      can_stream(static_cast<const T*>(job.y.data) + c0 * cut.s, cut.channels * cut.s);
+  const auto numbers = [&](std::int64_t c)
+                           HWY_ATTR { return broadcast(F32(), q, static_cast<std::size_t>(c)); };
+  const bool masks = kActivation != Activation::none && job.mask != nullptr;
+  const F32 d;
+  for (std::int64_t r = row0; r < row1; ++r) {
+    const NormalizeAt<T> at = normalize_at<T>(job, cut, r, c0, stream);
+    PackWriter<T> y(at.y, stream);
+    MaskWriter mask(at.mask, 0, false);
+    for_each_joined_vector(
+        numbers, c0, c1, cut.s,
+        [&](const NormalizeLanes& lanes, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+          constexpr bool kWhole = decltype(whole)::value;
+          fetch_ahead(at.x, i, job.passage.ahead);
+          auto passed = hn::FirstN(d, 0);
+          const VF z =
+              normalized_vector<kWhole, kActivation, kAdd>(lanes, at, slope, i, valid, passed);
+          if constexpr (kWhole) {
+            y.add(d, z, i);
+          } else {
+            y.end(d, z, i, valid);
+          }
+          if (masks) mask.add(d, passed, valid);
+        });
+    const std::int64_t values = (c1 - c0) * cut.s;
+    if (values % step == 0) y.end(d, hn::Zero(d), values, 0);
+    if (masks) mask.finish();
   }
 }
 
@@ -340,6 +401,8 @@ void normalize_as(const NormalizeJob& job, const Cut& cut, std::int64_t c0, std:
                   std::int64_t row0, std::int64_t row1) {
   if (cut.last) {
     normalize_last<T, kActivation, kAdd>(job, cut, c0, c1, row0, row1);
+  } else if (cut.joined && !any_wide_in(job.coefficients, c0, c1)) {
+    normalize_joined<T, kActivation, kAdd>(job, cut, c0, c1, row0, row1);
   } else {
     normalize_first<T, kActivation, kAdd>(job, cut, c0, c1, row0, row1);
   }

@@ -22,6 +22,16 @@ HWY_INLINE PropagateLanes propagate_lanes(F32 d, const GradientJob& job, std::si
           hn::Set(d, job.a_lo[c]), hn::Set(d, job.b_f32[c])};
 }
 
+HWY_INLINE PropagateLanes blend(hn::Mask<F32> first, const PropagateLanes& a,
+                                const PropagateLanes& b) {
+  const auto mix = [&](VF one, VF other) HWY_ATTR { return hn::IfThenElse(first, one, other); };
+  return {{mix(a.centre.hi, b.centre.hi), mix(a.centre.lo, b.centre.lo)},
+          mix(a.scale, b.scale),
+          mix(a.a_hi, b.a_hi),
+          mix(a.a_lo, b.a_lo),
+          mix(a.b, b.b)};
+}
+
 template <bool kWhole>
 HWY_INLINE PropagateLanes propagate_lanes(F32 d, const GradientJob& job, std::int64_t c,
                                           std::int64_t valid) {
@@ -104,11 +114,11 @@ HWY_INLINE void propagate_row(const PropagateLanes& lanes, const GradientAt<T>& 
   }
 }
 
-/// A row of one channel whose packs of dx bypass the cache wherever it begins; dadd, where it is
-/// wanted, begins at the same place of a line.
+/// A row of one channel that may begin anywhere in a line; dadd, where it is wanted, begins at the
+/// same place of a line if both bypass the cache.
 template <Activation kActivation, bool kConstant, class T>
-HWY_INLINE void stream_gradient_row(const PropagateLanes& lanes, const GradientAt<T>& at,
-                                    float slope, std::int64_t length, std::int64_t ahead) {
+HWY_INLINE void propagate_row_anywhere(const PropagateLanes& lanes, const GradientAt<T>& at,
+                                       float slope, std::int64_t length, std::int64_t ahead) {
   const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   const std::int64_t pack = pack_lanes<T>();
   const auto part = [&](std::int64_t i, std::int64_t valid) HWY_ATTR {
@@ -189,11 +199,13 @@ inline bool can_stream_gradients(const GradientJob& job, std::int64_t c, std::in
   return !job.dadd->has_value() || can_stream(static_cast<const T*>((*job.dadd)->data) + c, stride);
 }
 
+/// Channel by channel.
 template <class T, Activation kActivation, bool kConstant>
 void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                      std::int64_t row0, std::int64_t row1) {
   const bool aligned = can_stream_gradients<T>(job, 0, cut.s);
-  const bool anywhere = job.passage.stream && !aligned && gradients_in_step(job);
+  const bool streams = job.passage.stream && gradients_in_step(job);
+  const bool anywhere = cut.joined || (streams && !aligned);
   const std::int64_t ahead = job.passage.ahead != 0 ? job.passage.ahead + cut.s / 2 : 0;
   const auto slope = static_cast<float>(job.epilogue.slope);
   for (std::int64_t r = row0; r < row1; ++r) {
@@ -201,9 +213,9 @@ void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c0, st
       const auto k = static_cast<std::size_t>(c);
       if (job.coefficients.wide[k] == 0) {
         const PropagateLanes lanes = propagate_lanes(F32(), job, k);
-        const GradientAt<T> at = gradient_at<T>(job, cut, r, c, aligned || anywhere);
+        const GradientAt<T> at = gradient_at<T>(job, cut, r, c, aligned || streams);
         if (anywhere) {
-          stream_gradient_row<kActivation, kConstant>(lanes, at, slope, cut.s, ahead);
+          propagate_row_anywhere<kActivation, kConstant>(lanes, at, slope, cut.s, ahead);
         } else {
           propagate_row<kActivation, kConstant>(lanes, at, slope, cut.s, ahead);
         }
@@ -211,9 +223,47 @@ void propagate_first(const GradientJob& job, const Cut& cut, std::int64_t c0, st
       }
       for (std::int64_t i = 0; i < cut.s; ++i) {
         const std::int64_t offset = cut.offset(r, c) + i;
-        put_wide<T>(job, wide_gradient<T>(job, c, offset, cut.mask_row(r, c), i), offset);
+        put_wide<T>(job, wide_gradient<T>(job, c, offset, cut.mask_row(r, c), cut.mask_bit(c, i)),
+                    offset);
       }
     }
+  }
+}
+
+/// Small maps, all channels of a sample as one run of values.
+template <class T, Activation kActivation, bool kConstant>
+void propagate_joined(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
+                      std::int64_t row0, std::int64_t row1) {
+  const auto slope = static_cast<float>(job.epilogue.slope);
+  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
+  const bool stream = can_stream_gradients<T>(job, c0 * cut.s, cut.channels * cut.s);
+  const auto numbers = [&](std::int64_t c) HWY_ATTR {
+    return propagate_lanes(F32(), job, static_cast<std::size_t>(c));
+  };
+  const F32 d;
+  for (std::int64_t r = row0; r < row1; ++r) {
+    const GradientAt<T> at = gradient_at<T>(job, cut, r, c0, stream);
+    PackWriter<T> dx(at.dx, stream), dadd(at.dadd, stream);
+    for_each_joined_vector(
+        numbers, c0, c1, cut.s,
+        [&](const PropagateLanes& lanes, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
+          constexpr bool kWhole = decltype(whole)::value;
+          fetch_ahead(at.x, i, job.passage.ahead);
+          fetch_ahead(at.dy, i, job.passage.ahead);
+          const PropagatedVector one =
+              propagated_vector<kWhole, kActivation, kConstant, false>(lanes, at, slope, i, valid);
+          if constexpr (kWhole) {
+            if (at.dadd != nullptr) dadd.add(d, one.g, i);
+            dx.add(d, one.dx, i);
+          } else {
+            if (at.dadd != nullptr) dadd.end(d, one.g, i, valid);
+            dx.end(d, one.dx, i, valid);
+          }
+        });
+    const std::int64_t values = (c1 - c0) * cut.s;
+    if (values % step != 0) continue;
+    if (at.dadd != nullptr) dadd.end(d, hn::Zero(d), values, 0);
+    dx.end(d, hn::Zero(d), values, 0);
   }
 }
 
@@ -255,6 +305,8 @@ void propagate_with(const GradientJob& job, const Cut& cut, std::int64_t c0, std
                     std::int64_t row0, std::int64_t row1) {
   if (cut.last) {
     propagate_last<T, kActivation, kConstant>(job, cut, c0, c1, row0, row1);
+  } else if (cut.joined && !any_wide_in(job.coefficients, c0, c1)) {
+    propagate_joined<T, kActivation, kConstant>(job, cut, c0, c1, row0, row1);
   } else {
     propagate_first<T, kActivation, kConstant>(job, cut, c0, c1, row0, row1);
   }

@@ -8,6 +8,7 @@
 
 #include <limits>
 
+#include "norm/cpu/block-inl.h"
 #include "norm/cpu/columns-inl.h"
 #include "norm/cpu/gradient-inl.h"
 
@@ -25,7 +26,7 @@ inline bool sums_need_double(const GradientJob& job, const Cut& cut, std::int64_
          job.coefficients.extreme[static_cast<std::size_t>(c)] != 0;
 }
 
-template <class T, Activation kActivation>
+template <class T, Activation kActivation, bool kAnywhere>
 void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block, std::int64_t c,
                       double& g_sum, double& centred_sum) {
   const F32 d;
@@ -37,9 +38,9 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
   VF s2[4] = {zero, zero, zero, zero};
   for (std::int64_t r = block.row0; r < block.row1; ++r) {
     const GradientAt<T> at = gradient_at<T>(job, cut, r, c);
-    const std::int64_t ahead = job.passage.ahead;
-    const auto step = [&](int a, std::int64_t i) HWY_ATTR {
-      const VF g = masked<true, kActivation>(at, slope, i, lanes);
+    const std::int64_t ahead = cut.joined ? 0 : job.passage.ahead;  // the second pass fetches all
+    const auto step = [&](std::size_t a, std::int64_t i) HWY_ATTR {
+      const VF g = masked<true, kActivation, kAnywhere>(at, slope, i, lanes);
       s1[a] = hn::Add(s1[a], g);
       s2[a] = hn::MulAdd(g, centred<true>(centre, at, i, lanes), s2[a]);
     };
@@ -52,11 +53,10 @@ void block_sums_first(const GradientJob& job, const Cut& cut, const Block& block
       step(3, i + 3 * lanes);
     }
     if (i < block.s1) fetch_pair<1>(at, i, ahead);
-    int a = 0;
-    for (; i + lanes <= block.s1; i += lanes) step(a++, i);
+    for_at_most_three(lanes, block.s1, i, [&](auto a) HWY_ATTR { step(a(), i); });
     if (i < block.s1) {
       const std::int64_t valid = block.s1 - i;
-      const VF g = masked<false, kActivation>(at, slope, i, valid);
+      const VF g = masked<false, kActivation, kAnywhere>(at, slope, i, valid);
       s1[3] = hn::Add(s1[3], g);
       s2[3] = hn::MulAdd(g, centred<false>(centre, at, i, valid), s2[3]);
     }
@@ -187,7 +187,8 @@ void reduce_as(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int
     for (std::int64_t c = c0; c < c1; ++c) {
       double g = 0;
       double centred = 0;
-      block_sums_first<T, kActivation>(job, cut, block, c, g, centred);
+      (cut.joined ? block_sums_first<T, kActivation, true>
+                  : block_sums_first<T, kActivation, false>)(job, cut, block, c, g, centred);
       if (sums_need_double(job, cut, c, g, centred)) {
         exact_gradient_sums<T>(job, cut, block, c, g, centred);
       }

@@ -284,10 +284,15 @@ HWY_INLINE std::uint64_t bits_of(F32 d, hn::Mask<F32> mask) {
   return bits;
 }
 
-/// Writes a row of mask bits piece by piece, the pieces of any length.
+/// Writes a row of mask bits piece by piece, the pieces of any length, from bit `bit` of the first
+/// byte on; what lies before it, and behind the end in the last byte, stays if `within`.
 class MaskWriter {
  public:
-  explicit MaskWriter(std::uint8_t* row) : next_(row) {}
+  MaskWriter(std::uint8_t* row, std::int64_t bit, bool within) : next_(row), within_(within) {
+    if (row == nullptr || bit == 0) return;
+    pending_ = *row & ((1U << bit) - 1);
+    held_ = bit;
+  }
 
   HWY_INLINE void add(F32 d, hn::Mask<F32> mask, std::int64_t count) {
     pending_ |= (bits_of(d, mask) & ((std::uint64_t{1} << count) - 1)) << held_;
@@ -299,11 +304,15 @@ class MaskWriter {
     held_ -= 32;
   }
   HWY_INLINE void finish() {
-    for (; held_ > 0; held_ -= 8, pending_ >>= 8) *next_++ = static_cast<std::uint8_t>(pending_);
+    for (; held_ >= 8; held_ -= 8, pending_ >>= 8) *next_++ = static_cast<std::uint8_t>(pending_);
+    if (held_ == 0) return;
+    const unsigned others = within_ ? *next_ & (0xffU << held_) : 0U;
+    *next_ = static_cast<std::uint8_t>(pending_ | others);
   }
 
  private:
   std::uint8_t* next_;
+  bool within_;
   std::uint64_t pending_ = 0;
   std::int64_t held_ = 0;
 };
@@ -326,6 +335,70 @@ HWY_INLINE void store_mask(std::uint64_t bits, std::uint8_t* row, std::int64_t i
     *to = static_cast<std::uint8_t>((*to & ((1U << (i % 8)) - 1)) | (bits << (i % 8)));
   }
 }
+
+/// Calls f(numbers, whole, i, valid) for every vector of a run of channels [c0, c1) of `s` values
+/// each that lie behind one another: broadcast(c) gives one channel's numbers in all lanes, and
+/// blend(mask, a, b) mixes those of neighbours that share a vector.
+template <class Broadcast, class F>
+HWY_INLINE void for_each_joined_vector(const Broadcast& broadcast, std::int64_t c0, std::int64_t c1,
+                                       std::int64_t s, F&& f) {
+  const F32 d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t total = (c1 - c0) * s;
+  auto numbers = broadcast(c0);
+  std::int64_t c = c0, i = 0;
+  for (std::int64_t end = s;;) {
+    for (; i + step <= end; i += step) f(numbers, std::true_type(), i, step);
+    if (c + 1 == c1) break;
+    auto mixed = numbers;
+    for (; i + step > end && c + 1 < c1; end += s) {
+      numbers = broadcast(++c);
+      mixed = blend(hn::FirstN(d, static_cast<std::size_t>(end - i)), mixed, numbers);
+    }
+    if (i + step > total) {
+      f(mixed, std::false_type(), i, total - i);
+      return;
+    }
+    f(mixed, std::true_type(), i, step);
+    i += step;
+  }
+  if (i < total) f(numbers, std::false_type(), i, total - i);
+}
+
+/// Writes a run of values vector by vector, in packs where these are whole.
+template <class T>
+class PackWriter {
+ public:
+  PackWriter(T* out, bool stream) : out_(out), stream_(stream) {}
+
+  /// The whole vector at value i.
+  HWY_INLINE void add(F32 d, VF v, std::int64_t i) {
+    if constexpr (kPack<T> == 1) {
+      const Each<VF, 1> pack = {v};
+      put_pack(pack, d, out_ + i, stream_);
+    } else if (holds_) {
+      const Each<VF, 2> pack = {held_, v};
+      put_pack(pack, d, out_ + i - static_cast<std::int64_t>(hn::Lanes(d)), stream_);
+      holds_ = false;
+    } else {
+      held_ = v;
+      holds_ = true;
+    }
+  }
+  /// Ends the run with `valid` lanes at value i.
+  HWY_INLINE void end(F32 d, VF v, std::int64_t i, std::int64_t valid) {
+    if constexpr (kPack < T >> 1) {
+      if (holds_) store_whole(held_, d, out_ + i - static_cast<std::int64_t>(hn::Lanes(d)));
+    }
+    if (valid > 0) store_part(v, d, out_ + i, valid);
+  }
+
+ private:
+  T* out_;
+  bool stream_;
+  VF held_ = hn::Zero(F32());
+  bool holds_ = false;
+};
 
 HWY_INLINE double sum_of(F32 d, VF v) {
   return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v)));
