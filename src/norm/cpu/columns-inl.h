@@ -17,8 +17,26 @@ namespace evenkeel::norm::HWY_NAMESPACE {
 
 /// Channels whose f32 sums are kept at once; they stay in the first-level cache.
 constexpr std::int64_t kWideSlab = 512;
-/// Rows that are worked on side by side.
+/// Rows that are worked on side by side, so that the numbers of a channel are loaded once for all
+/// of them.
 constexpr std::int64_t kRowQuad = 4;
+/// Rows of so many bytes lie so far apart that several of them, of several tensors, would contend
+/// for the same places of the first-level cache.
+constexpr std::int64_t kLongRow = 1024;
+constexpr std::int64_t kVeryLongRow = 2048;
+
+/// Calls f(rows, row) for [begin, end): kTogether rows at once, then the others; `rows` is a
+/// compile-time constant.
+template <std::int64_t kTogether, class F>
+HWY_INLINE void for_each_together(std::int64_t begin, std::int64_t end, F&& f) {
+  std::int64_t r = begin;
+  if constexpr (kTogether > 1) {
+    for (; r + kTogether <= end; r += kTogether) {
+      f(std::integral_constant<std::int64_t, kTogether>(), r);
+    }
+  }
+  for (; r < end; ++r) f(std::integral_constant<std::int64_t, 1>(), r);
+}
 
 /// Sums of the lanes of a block's vector columns.
 struct ColumnTotals {

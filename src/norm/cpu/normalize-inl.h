@@ -341,16 +341,15 @@ void normalize_rows(const NormalizeJob& job, const Cut& cut, std::int64_t c0, st
   const bool stream =
       job.passage.stream && can_stream(static_cast<const T*>(job.y.data) + c0, cut.channels);
   const std::int64_t mask_stride = cut.mask_row_bytes();
-  std::int64_t r = row0;
-  for (; r + kRowQuad <= row1; r += kRowQuad) {
-    normalize_channels<kRowQuad, kActivation, kAdd>(job.coefficients,
-                                                    normalize_at<T>(job, cut, r, c0, stream), slope,
-                                                    c0, c1 - c0, cut.channels, mask_stride);
-  }
-  for (; r < row1; ++r) {
-    normalize_channels<1, kActivation, kAdd>(job.coefficients,
-                                             normalize_at<T>(job, cut, r, c0, stream), slope, c0,
-                                             c1 - c0, cut.channels, mask_stride);
+  const auto some = [&](auto rows, std::int64_t r) HWY_ATTR {
+    normalize_channels<decltype(rows)::value, kActivation, kAdd>(
+        job.coefficients, normalize_at<T>(job, cut, r, c0, stream), slope, c0, c1 - c0,
+        cut.channels, mask_stride);
+  };
+  if (cut.channels * cut.value_bytes < kLongRow) {
+    for_each_together<kRowQuad>(row0, row1, some);
+  } else {
+    for_each_together<1>(row0, row1, some);
   }
 }
 

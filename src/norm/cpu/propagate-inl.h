@@ -273,14 +273,18 @@ void propagate_rows(const GradientJob& job, const Cut& cut, std::int64_t c0, std
                     std::int64_t row0, std::int64_t row1) {
   const bool stream = can_stream_gradients<T>(job, c0, cut.channels);
   const std::int64_t mask_stride = cut.mask_row_bytes();
-  std::int64_t r = row0;
-  for (; r + kRowQuad <= row1; r += kRowQuad) {
-    propagate_channels<kRowQuad, kActivation, kConstant>(
-        job, gradient_at<T>(job, cut, r, c0, stream), c0, c1 - c0, cut.channels, mask_stride);
-  }
-  for (; r < row1; ++r) {
-    propagate_channels<1, kActivation, kConstant>(job, gradient_at<T>(job, cut, r, c0, stream), c0,
-                                                  c1 - c0, cut.channels, mask_stride);
+  const std::int64_t together = 2 * kWideSlab;  // channels whose numbers stay in the cache
+  for (std::int64_t begin = c0; begin < c1; begin += together) {
+    const std::int64_t width = std::min(together, c1 - begin);
+    const auto some = [&](auto rows, std::int64_t r) HWY_ATTR {
+      propagate_channels<decltype(rows)::value, kActivation, kConstant>(
+          job, gradient_at<T>(job, cut, r, begin, stream), begin, width, cut.channels, mask_stride);
+    };
+    if (cut.channels * cut.value_bytes < kVeryLongRow) {
+      for_each_together<kRowQuad>(row0, row1, some);
+    } else {
+      for_each_together<2>(row0, row1, some);
+    }
   }
 }
 

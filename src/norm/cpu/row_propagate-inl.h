@@ -160,7 +160,7 @@ void propagate_columns(const ColumnSlopes& slopes, const T* x, const T* dy, T* d
   const F32 d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   const std::int64_t ahead = rows_ahead<T>(width) * stride;
-  for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
+  for_each_together<kRowQuad>(0, positions, [&](auto rows, std::int64_t p) HWY_ATTR {
     constexpr std::int64_t kRows = decltype(rows)::value;
     for_each_pack<T>(
         width, [&](auto vectors, auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {

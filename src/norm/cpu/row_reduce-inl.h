@@ -229,7 +229,7 @@ inline void total_column_rows(const ColumnNumbers& numbers, const T* x, const T*
   std::fill(out.g, out.g + ColumnNumbers::kPadded, 0.0F);
   std::fill(out.g_centred, out.g_centred + ColumnNumbers::kPadded, 0.0F);
   const std::int64_t ahead = rows_ahead<T>(width) * stride;
-  for_each_quad(positions, [&](auto rows, std::int64_t p) HWY_ATTR {
+  for_each_together<kRowQuad>(0, positions, [&](auto rows, std::int64_t p) HWY_ATTR {
     constexpr std::int64_t kRows = decltype(rows)::value;
     for_each_column(width, [&](auto whole, std::int64_t i, std::int64_t valid) HWY_ATTR {
       constexpr bool kWhole = decltype(whole)::value;

@@ -218,17 +218,6 @@ inline void fill_numbers(const RowNormState& state, const RowCut& cut, std::int6
   });
 }
 
-/// Calls f(rows, position) for a range of positions: several side by side, so that the numbers of a
-/// channel are loaded once for all of them; `rows` is a compile-time constant.
-template <class F>
-HWY_INLINE void for_each_quad(std::int64_t positions, F&& f) {
-  std::int64_t p = 0;
-  for (; p + kRowQuad <= positions; p += kRowQuad) {
-    f(std::integral_constant<std::int64_t, kRowQuad>(), p);
-  }
-  for (; p < positions; ++p) f(std::integral_constant<std::int64_t, 1>(), p);
-}
-
 /// Calls f(whole, i, valid) for the vectors that cover `width` lanes; whole is a compile-time
 /// constant.
 template <class F>
