@@ -25,4 +25,17 @@ Tensor Container::backward_in_place(Tensor dy) {
   }
 }
 
+void Container::replace(std::size_t i, std::unique_ptr<Module> layer) {
+  if (!layer || i >= child_count()) {
+    fail<UsageError>("[{}] expected a layer for one of {} places, got {} for place {}", label(),
+                     child_count(), layer ? "one" : "a null pointer", i);
+  }
+  if (!child(i).fusion_note().empty()) {
+    fail<StateError>("[{}] layer {} is fused ({}); replace layers before fuse()", label(), i,
+                     child(i).fusion_note());
+  }
+  replace_child(i, std::move(layer));
+  set_needs_input_gradient(needs_input_gradient());
+}
+
 }  // namespace evenkeel::nn

@@ -88,6 +88,10 @@ MultiheadAttention& EncoderLayer::attention() {
   return static_cast<MultiheadAttention&>(child(kAttention));
 }
 
+void EncoderLayer::replace(std::size_t /*i*/, std::unique_ptr<Module> /*layer*/) {
+  fail<UsageError>("[{}] its layers are of fixed kinds and cannot be replaced", label());
+}
+
 Shape EncoderLayer::output_shape(const Shape& input) const {
   expect_sequences(*this, input, embed_);
   return input;

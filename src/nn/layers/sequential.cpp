@@ -11,19 +11,6 @@ Sequential& Sequential::add(std::unique_ptr<Module> layer) {
   return *this;
 }
 
-void Sequential::replace(std::size_t i, std::unique_ptr<Module> layer) {
-  if (!layer || i >= size()) {
-    fail<UsageError>("[{}] expected a layer for one of {} places, got {} for place {}", label(),
-                     size(), layer ? "one" : "a null pointer", i);
-  }
-  if (!child(i).fusion_note().empty()) {
-    fail<StateError>("[{}] layer {} is fused ({}); replace layers before fuse()", label(), i,
-                     child(i).fusion_note());
-  }
-  replace_child(i, std::move(layer));
-  set_needs_input_gradient(needs_input_gradient());
-}
-
 Shape Sequential::output_shape(const Shape& input) const {
   Shape shape = input;
   for (std::size_t i = 0; i < size(); ++i) shape = child(i).output_shape(shape);

@@ -22,6 +22,11 @@ class Container : public Module {
   Tensor backward(const Tensor& dy) final { return backward_in_place(dy); }
   Tensor backward_in_place(Tensor dy) final;
 
+  /// Puts another layer in place of child i. Throws UsageError for a null pointer, a child that there
+  /// is not and a container whose children are of fixed kinds, StateError for a child that was fused
+  /// with another.
+  virtual void replace(std::size_t i, std::unique_ptr<Module> layer);
+
  protected:
   /// Forward and backward through the children. What these throw needs no clearing up. x and dy are
   /// the function's own: what it gives to a child as its last handle may be written over.

@@ -45,6 +45,8 @@ class EncoderLayer : public Cloneable<EncoderLayer, Container> {
   Options options() const override;
   Shape output_shape(const Shape& input) const override;
   std::vector<Shape> child_inputs(const Shape& input) const override;
+  /// Its children are of fixed kinds: UsageError.
+  void replace(std::size_t i, std::unique_ptr<Module> layer) override;
 
  protected:
   Tensor run_forward(Tensor x) override;

@@ -24,9 +24,6 @@ class Sequential : public Cloneable<Sequential, Container> {
   }
   std::size_t size() const { return child_count(); }
   Module& operator[](std::size_t i) { return child(i); }
-  /// Puts another layer in place of layer i. Throws StateError for a layer that was fused with
-  /// another.
-  void replace(std::size_t i, std::unique_ptr<Module> layer);
 
   std::string_view type() const override { return "Sequential"; }
   Shape output_shape(const Shape& input) const override;
