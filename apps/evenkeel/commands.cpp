@@ -10,6 +10,7 @@ const std::vector<Command>& commands() {
       {"predict", "Classify images or rows with a trained network", define_predict},
       {"inspect", "List the layers of a network and what they hold", define_inspect},
       {"export", "Write a trained network as an ONNX model", define_export},
+      {"fold", "Put batch norms into the layers around them", define_fold},
       {"recalibrate", "Take batch norm's running statistics anew from data", define_recalibrate},
       {"bench", "Measure the speed of batch norm on this machine", define_bench},
       {"info", "Show the version, the processor and the kernels chosen", define_info},

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "fold_text.h"
 #include "loaded_run.h"
 #include "run_data.h"
 #include "text.h"
@@ -42,17 +43,6 @@ void add_fold_rows(Table& table, const nn::FoldReport& report) {
   for (const nn::FoldReport::Kept& kept : report.kept) {
     table.add({"not folded", fmt::format("{}: {}", kept.norm, kept.reason)});
   }
-}
-
-Json fold_json(const nn::FoldReport& report) {
-  Json kept = Json::array();
-  for (const nn::FoldReport::Kept& one : report.kept) {
-    kept.push_back({{"norm", one.norm}, {"reason", one.reason}});
-  }
-  return {{"folded", report.folded},
-          {"kept", kept},
-          {"activations", report.activations},
-          {"sums", report.sums}};
 }
 
 int run_eval(const EvalArguments& arguments) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "command.h"
+#include "fold_text.h"
 #include "loaded_run.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
@@ -47,7 +48,7 @@ int run_export(const ExportArguments& arguments) {
     Json json{{"run", arguments.run},  {"file", arguments.output}, {"opset", deploy::kExportOpset},
               {"nodes", report.nodes}, {"bytes", report.bytes},    {"training", arguments.training},
               {"notes", report.notes}};
-    if (folded) json["folded"] = folded->folded;
+    if (folded) json["folded"] = fold_json(*folded)["folded"];
     print_json(json);
     return 0;
   }

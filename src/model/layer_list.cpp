@@ -8,6 +8,7 @@
 #include <evenkeel/nn/layer_table.h>
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/concat.h>
+#include <evenkeel/nn/layers/graph.h>
 #include <evenkeel/nn/layers/residual.h>
 
 namespace evenkeel::model {
@@ -118,8 +119,41 @@ nn::Sequential build_list(const std::vector<LayerSpec>& layers, const std::strin
   return net;
 }
 
+std::vector<LayerSpec> specs_of(nn::Module& list);
+
+/// A layer, or a container with its lists.
+LayerSpec spec_of(nn::Module& layer) {
+  LayerSpec spec{std::string(layer.type()), {}, {}};
+  if (dynamic_cast<nn::Graph*>(&layer) != nullptr) {
+    fail<UsageError>("[net] {} is a graph, which no list of layers describes", layer.label());
+  }
+  if (dynamic_cast<nn::Sequential*>(&layer) != nullptr) {
+    spec.children.emplace_back("body", specs_of(layer));
+    return spec;
+  }
+  spec.options = layer.options();
+  const bool branches = dynamic_cast<nn::Residual*>(&layer) != nullptr ||
+                        dynamic_cast<nn::Concat*>(&layer) != nullptr;
+  for (std::size_t i = 0; branches && i < layer.child_count(); ++i) {
+    spec.children.emplace_back(layer.child_name(i), specs_of(layer.child(i)));
+  }
+  return spec;
+}
+
+std::vector<LayerSpec> specs_of(nn::Module& list) {
+  if (dynamic_cast<nn::Sequential*>(&list) == nullptr) {
+    fail<UsageError>("[net] {} is no Sequential, and so no list of layers describes it",
+                     list.label());
+  }
+  std::vector<LayerSpec> specs;
+  for (std::size_t i = 0; i < list.child_count(); ++i) specs.push_back(spec_of(list.child(i)));
+  return specs;
+}
+
 }  // namespace
 
 nn::Sequential build_layers(const std::vector<LayerSpec>& layers) { return build_list(layers, ""); }
+
+std::vector<LayerSpec> layer_list(nn::Module& network) { return specs_of(network); }
 
 }  // namespace evenkeel::model

@@ -51,6 +51,7 @@ std::span<const LayerRow> layer_table() {
       reshape_row(),
       mean_row(),
       identity_row(),
+      valid_steps_row(),
       lstm_row(),
       gru_row(),
       mean_over_time_row(),

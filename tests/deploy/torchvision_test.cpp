@@ -10,9 +10,11 @@
 #include "deploy/onnx_bytes.h"
 #include "deploy/python.h"
 #include "nn/tensors.h"
+#include <evenkeel/deploy/difference.h>
 #include <evenkeel/deploy/onnx.h>
 #include <evenkeel/deploy/onnx_export.h>
 #include <evenkeel/io/npy.h>
+#include <evenkeel/nn/fold.h>
 #include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/loss.h>
 
@@ -27,26 +29,67 @@ using testing::script;
 
 constexpr double kTolerance = 1e-4;  // of the largest output
 
-class TorchvisionLong : public ::testing::TestWithParam<std::string> {};
+struct Model {
+  std::string name;
+  std::size_t norms;  ///< batch norms of the network in eval mode
+  std::size_t stay;   ///< that stand behind a concatenation or are read elsewhere
+};
+void PrintTo(const Model& model, std::ostream* out) { *out << model.name; }
+
+class TorchvisionLong : public ::testing::TestWithParam<Model> {};
 
 INSTANTIATE_TEST_SUITE_P(Models, TorchvisionLong,
-                         ::testing::Values("resnet18", "resnet50", "densenet121", "mobilenet_v2",
-                                           "inception_v3", "googlenet", "vgg16_bn"));
+                         ::testing::Values(Model{"resnet18", 20, 0}, Model{"resnet50", 53, 0},
+                                           Model{"densenet121", 121, 62},
+                                           Model{"mobilenet_v2", 52, 0},
+                                           Model{"inception_v3", 94, 0}, Model{"googlenet", 57, 0},
+                                           Model{"vgg16_bn", 13, 0}),
+                         [](const auto& each) { return each.param.name; });
+
+std::size_t batch_norms_of(nn::Module& network) {
+  std::size_t count = 0;
+  network.visit([&](const std::string&, nn::Module& module) {
+    count += dynamic_cast<nn::BatchNorm*>(&module) != nullptr ? 1U : 0U;
+  });
+  return count;
+}
+
+/// Writes the network beside the one that was read, and has others look at it.
+void expect_exported(const std::string& name, const nn::Module& network, const Shape& sample) {
+  export_onnx(network, sample, testing::test_folder() / (name + ".again.onnx"));
+  EXPECT_TRUE(script(python(), "check", name));
+  if (has_modules(ort_python(), "onnxruntime")) {
+    EXPECT_TRUE(script(ort_python(), "run", name));
+  } else {
+    std::cout << "no onnxruntime for " << ort_python() << ": not compared with it\n";
+  }
+}
+
+/// Folds a copy: none stays that could go, and the outputs are the same.
+void expect_folded(const Model& expected, const ImportedModel& model, const Tensor& x) {
+  const std::unique_ptr<nn::Module> folded = model.network->clone();
+  const nn::FoldReport report = nn::fold_norms(*folded);
+  EXPECT_EQ(report.kept.size(), expected.stay);
+  EXPECT_EQ(batch_norms_of(*folded), expected.stay);
+  OutputDifference difference(*model.network);
+  difference.add(*folded, x);
+  std::cout << expected.name << ", " << report.folded.size() << " folded: differs by "
+            << difference.largest() << "\n";
+  EXPECT_LE(difference.largest(), 1e-5);
+  expect_exported(expected.name, *folded, model.sample);
+}
 
 TEST_P(TorchvisionLong, is_read_and_written_and_stays_equal_to_pytorch) {
   if (!has_modules(python(), "torch, torchvision, onnx")) {
     GTEST_SKIP() << "no python3-torch, python3-torchvision and python3-onnx for " << python();
   }
-  const std::string& name = GetParam();
+  const std::string& name = GetParam().name;
   ASSERT_TRUE(script(python(), "export", name));
   const fs::path folder = testing::test_folder();
   const ImportedModel model = import_onnx(folder / (name + ".onnx"));
   EXPECT_FALSE(model.batch.has_value());
-  int norms = 0;
-  model.network->visit([&](const std::string&, nn::Module& module) {
-    norms += dynamic_cast<nn::BatchNorm*>(&module) != nullptr ? 1 : 0;
-  });
-  EXPECT_GT(norms, 10);
+  const std::size_t norms = batch_norms_of(*model.network);
+  EXPECT_EQ(norms, GetParam().norms);
 
   const Tensor x = io::read_npy(folder / (name + ".x.npy"));
   const Tensor wanted = io::read_npy(folder / (name + ".y.npy"));
@@ -62,13 +105,8 @@ TEST_P(TorchvisionLong, is_read_and_written_and_stays_equal_to_pytorch) {
     EXPECT_LE(difference, kTolerance);
   }
 
-  export_onnx(*model.network, model.sample, folder / (name + ".again.onnx"));
-  EXPECT_TRUE(script(python(), "check", name));
-  if (has_modules(ort_python(), "onnxruntime")) {
-    EXPECT_TRUE(script(ort_python(), "run", name));
-  } else {
-    std::cout << "no onnxruntime for " << ort_python() << ": not compared with it\n";
-  }
+  expect_exported(name, *model.network, model.sample);
+  expect_folded(GetParam(), model, x);
 
   // And it trains: the loss of one batch falls.
   model.network->train();

@@ -47,6 +47,9 @@ const std::vector<NetworkInfo>& networks();
 /// `seed`. Throws UsageError for an unknown name (with the nearest one), ShapeError naming the
 /// layer that does not fit.
 std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::uint64_t seed);
+/// The layer list from which build_network() makes a network of the same structure and the same
+/// names. Throws UsageError for a network that no list describes: with a Graph, or not a Sequential.
+std::vector<LayerSpec> layer_list(nn::Module& network);
 /// Whether inputs are better given channels last.
 bool prefers_channels_last(const NetworkOptions& options);
 

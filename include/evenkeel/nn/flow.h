@@ -23,8 +23,8 @@ struct FlowStep {
   Module* module = nullptr;    ///< of a layer; of a sum or concat the container, if it is its own
   Container* owner = nullptr;  ///< of a layer: whose child it is; null for the network itself
   std::size_t place = 0;       ///< of a layer: which child
-  std::vector<std::size_t> inputs;  ///< steps
-  std::vector<std::size_t> users;   ///< steps that read this one, once for each time they do
+  std::vector<std::size_t> inputs{};  ///< steps
+  std::vector<std::size_t> users{};   ///< steps that read this one, once for each time they do
   bool activated = false;           ///< a sum with an activation behind it
 };
 

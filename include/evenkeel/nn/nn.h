@@ -50,6 +50,7 @@
 #include <evenkeel/nn/layers/softmax.h>
 #include <evenkeel/nn/layers/time_pool.h>
 #include <evenkeel/nn/layers/trailing_norm.h>
+#include <evenkeel/nn/layers/valid_steps.h>
 #include <evenkeel/nn/lengths.h>
 #include <evenkeel/nn/loss.h>
 #include <evenkeel/nn/memory.h>

@@ -68,6 +68,7 @@ constexpr std::array kWriters = {
     LayerWriter{"Slice", write_slice},
     LayerWriter{"Softmax", write_softmax},
     LayerWriter{"Tanh", write_activation},
+    LayerWriter{"ValidSteps", write_identity},
 };
 
 OnnxType type_of(DType dtype) {

@@ -32,6 +32,7 @@ LayerRow tanh_row();
 LayerRow dropout_row();
 LayerRow flatten_row();
 LayerRow identity_row();
+LayerRow valid_steps_row();
 LayerRow lstm_row();
 LayerRow gru_row();
 LayerRow mean_over_time_row();

@@ -1,0 +1,13 @@
+// What fold() did, for people and programs.
+#pragma once
+
+#include "text.h"
+#include <evenkeel/nn/fold.h>
+
+namespace evenkeel::app {
+
+/// A row for each layer that is gone or stays.
+Table fold_table(const nn::FoldReport& report);
+Json fold_json(const nn::FoldReport& report);
+
+}  // namespace evenkeel::app
