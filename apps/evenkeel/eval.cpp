@@ -57,7 +57,8 @@ int run_eval(const EvalArguments& arguments) {
   check_samples("eval", dataset, spec, run.model.options);
   check_classes("eval", dataset, spec, run.model.options);
   train::EvalOptions options;
-  options.batch_size = arguments.batch_size;
+  options.batch_size = run.batch.value_or(arguments.batch_size);
+  options.fixed_batch = run.batch.has_value();
   options.layout = run.layout();
   options.dtype = arguments.dtype.empty()     ? run.dtype()
                   : arguments.dtype == "bf16" ? DType::bf16
@@ -79,7 +80,7 @@ int run_eval(const EvalArguments& arguments) {
               {"part", arguments.part},
               {"mode", arguments.mode},
               {"dtype", name_of(options.dtype)},
-              {"batch_size", arguments.batch_size}};
+              {"batch_size", options.batch_size}};
     if (folded) json["fold"] = fold_json(*folded);
     print_json(json);
     return 0;

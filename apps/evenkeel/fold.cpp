@@ -26,7 +26,7 @@ struct FoldArguments {
   std::string output;
   std::string data;  ///< "": random inputs alone
   std::int64_t samples = 64;
-  double tolerance = 1e-5;
+  double tolerance = 1e-4;
   int threads = 0;
   bool json = false;
 };
@@ -144,7 +144,7 @@ Action define_fold(CLI::App& app) {
       ->option_text("SPEC");
   app.add_option("--samples", arguments->samples, "so many of them (64)")->option_text("N");
   app.add_option("--tolerance", arguments->tolerance,
-                 "the largest difference allowed, of the largest output (1e-05)")
+                 "the largest difference allowed, of the largest output (1e-04)")
       ->option_text("X");
   app.add_option("--threads", arguments->threads, "threads to use (one per processor)")
       ->option_text("N");

@@ -13,6 +13,7 @@
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/data/loader.h>
+#include <evenkeel/nn/fixed_batch.h>
 
 namespace evenkeel::app {
 namespace {
@@ -55,7 +56,8 @@ std::vector<std::vector<Guess>> classify(LoadedRun& run, const FileSamples& file
   dataset.lengths = file.lengths;
   dataset.classes = run.model.options.classes;
   data::LoaderOptions options;
-  options.batch_size = 256;
+  options.batch_size = run.batch.value_or(256);
+  options.last = data::LastBatch::keep_all;
   options.normalization = run.normalization();
   options.layout = run.layout();
   options.dtype = run.dtype();
@@ -66,7 +68,9 @@ std::vector<std::vector<Guess>> classify(LoadedRun& run, const FileSamples& file
   const auto classes = static_cast<std::size_t>(dataset.classes);
   for (data::Batch batch; loader.next(batch);) {
     const nn::LengthsScope lengths(*run.model.network, nn::Lengths(batch.lengths));
-    const Tensor logits = run.model.network->forward(batch.x).to(DType::f32);
+    const Tensor logits =
+        nn::forward_filled(*run.model.network, batch.x, run.batch.value_or(batch.size()))
+            .to(DType::f32);
     for (std::size_t i = 0; i < static_cast<std::size_t>(batch.size()); ++i) {
       result.push_back(best_guesses(logits.span<float>().subspan(i * classes, classes), top));
     }

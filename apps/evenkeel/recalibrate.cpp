@@ -56,6 +56,8 @@ void check_output(const std::string& path) {
 
 train::Evaluation measure(LoadedRun& run, const data::Dataset& dataset) {
   train::EvalOptions options;
+  options.batch_size = run.batch.value_or(options.batch_size);
+  options.fixed_batch = run.batch.has_value();
   options.layout = run.layout();
   options.dtype = run.dtype();
   return train::evaluate(*run.model.network, dataset, run.normalization(), options);

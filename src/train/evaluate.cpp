@@ -1,5 +1,6 @@
 #include <evenkeel/core/error.h>
 #include <evenkeel/data/loader.h>
+#include <evenkeel/nn/fixed_batch.h>
 #include <evenkeel/nn/loss.h>
 #include <evenkeel/train/evaluate.h>
 
@@ -31,6 +32,11 @@ class EvalScope {
 
 void check(const data::Dataset& dataset, const EvalOptions& options) {
   if (dataset.size() == 0) fail<UsageError>("[evaluate] expected samples, got an empty data set");
+  if (options.fixed_batch && options.mode == EvalMode::train) {
+    fail<UsageError>(
+        "[evaluate] a network that takes one batch alone is evaluated with running statistics, not "
+        "with those of batches that had to be filled up");
+  }
   const std::int64_t least = options.mode == EvalMode::train ? 2 : 1;
   if (options.batch_size < least) {
     fail<UsageError>("[evaluate] expected a batch size of {} or more, got {}", least,
@@ -56,7 +62,9 @@ Evaluation run(nn::Module& network, const data::Dataset& dataset,
   data::Batch batch;
   while (loader.next(batch)) {
     const nn::LengthsScope lengths(network, nn::Lengths(batch.lengths));
-    const Tensor logits = network.forward(batch.x);
+    const Tensor logits = options.fixed_batch
+                              ? nn::forward_filled(network, batch.x, options.batch_size)
+                              : network.forward(batch.x);
     network.clear_saved();
     sum += loss.value(logits, batch.labels) * static_cast<double>(batch.size());
     correct += nn::count_correct(logits, batch.labels);

@@ -44,6 +44,18 @@ TEST_F(OnnxCommand, a_model_is_written_again) {
   EXPECT_EQ(run_json({"inspect", "two.onnx", "--json"})["parameters"], 235'530);
 }
 
+TEST_F(OnnxCommand, a_model_that_names_its_batch_takes_any_number_of_samples) {
+  train_small();
+  const std::string data = "glyphs:train=320,test=99";  // no multiple of the batch, one left over
+  EXPECT_EQ(run({"export", "a run", "-o", "any.onnx"}).code, 0);
+  EXPECT_EQ(run({"export", "a run", "-o", "seven.onnx", "--batch", "7"}).code, 0);
+  const json any = run_json({"eval", "any.onnx", "--data", data, "--json"});
+  const json seven = run_json({"eval", "seven.onnx", "--data", data, "--json"});
+  EXPECT_EQ(seven["count"], 99);
+  EXPECT_DOUBLE_EQ(seven["accuracy"].get<double>(), any["accuracy"].get<double>());
+  EXPECT_EQ(run({"fold", "seven.onnx", "-o", "folded.onnx", "--data", data}).code, 0);
+}
+
 TEST_F(OnnxCommand, mistakes_are_named) {
   train_small();
   EXPECT_EQ(run({"export", "a run", "-o", "model.txt"}).code, 2);

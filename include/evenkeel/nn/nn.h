@@ -2,6 +2,7 @@
 #pragma once
 
 #include <evenkeel/nn/describe.h>
+#include <evenkeel/nn/fixed_batch.h>
 #include <evenkeel/nn/flow.h>
 #include <evenkeel/nn/fold.h>
 #include <evenkeel/nn/freeze.h>

@@ -25,6 +25,9 @@ struct EvalOptions {
   Layout layout = Layout::channels_first;
   DType dtype = DType::f32;  ///< of the activations: f32 or bf16
   EvalMode mode = EvalMode::eval;
+  /// The network takes batches of batch_size alone: a last one that is shorter is filled up, which
+  /// EvalMode::train refuses.
+  bool fixed_batch = false;
   std::function<void(std::int64_t done, std::int64_t total)>
       progress;  ///< in samples; may be empty
 };
