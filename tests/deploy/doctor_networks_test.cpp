@@ -47,52 +47,60 @@ struct Healthy {
   std::function<void(train::Settings&)> settings;
 };
 
-class HealthyNetwork : public ::testing::TestWithParam<Healthy> {};
-
-TEST_P(HealthyNetwork, GivesNoWarning) {
-  const Trained trained(GetParam().settings);
-  for (const data::Dataset* part : {&trained.splits.train, &trained.splits.test}) {
-    const Diagnosis diagnosis = trained.examine(*part);
-    EXPECT_TRUE(healthy(diagnosis)) << listed(diagnosis);
-    ASSERT_TRUE(diagnosis.running.has_value());
-    EXPECT_GT(diagnosis.running->accuracy, 0.5);
-  }
+/// Such runs, with further settings on top.
+Healthy healthy_case(const std::string& label, const std::string& net,
+                     const std::function<void(train::Settings&)>& more = {}) {
+  return {label, [=](train::Settings& settings) {
+            settings.net = net;
+            if (more) more(settings);
+          }};
 }
+
+class HealthyNetwork : public ::testing::TestWithParam<Healthy> {
+ protected:
+  static void expect_no_warning() {
+    const Trained trained(GetParam().settings);
+    for (const data::Dataset* part : {&trained.splits.train, &trained.splits.test}) {
+      const Diagnosis diagnosis = trained.examine(*part);
+      EXPECT_TRUE(healthy(diagnosis)) << listed(diagnosis);
+      ASSERT_TRUE(diagnosis.running.has_value());
+      EXPECT_GT(diagnosis.running->accuracy, 0.5);
+    }
+  }
+};
+class HealthyNetworkLong : public HealthyNetwork {};
+
+TEST_P(HealthyNetwork, GivesNoWarning) { expect_no_warning(); }
+TEST_P(HealthyNetworkLong, GivesNoWarning) { expect_no_warning(); }
+
+std::string label_of(const ::testing::TestParamInfo<Healthy>& tried) { return tried.param.label; }
 
 INSTANTIATE_TEST_SUITE_P(
     Doctor, HealthyNetwork,
-    ::testing::Values(Healthy{"Mlp", [](auto& s) { s.net = "mlp"; }},
-                      Healthy{"MlpWithDropout",
-                              [](auto& s) {
-                                s.net = "mlp";
-                                s.dropout = 0.2;
-                              }},
-                      Healthy{"MlpWithoutNorm",
-                              [](auto& s) {
-                                s.net = "mlp";
-                                s.norm = "none";
-                              }},
-                      Healthy{"MlpWithNormBehindActivations",
-                              [](auto& s) {
-                                s.net = "mlp";
-                                s.placement = "after";
-                              }},
-                      Healthy{"MlpWithNormAtItsInput",
-                              [](auto& s) {
-                                s.net = "mlp";
-                                s.placement = "input";
-                              }},
-                      Healthy{"ConvnetWithRenorm",
-                              [](auto& s) {
-                                s.net = "convnet";
-                                s.norm = "renorm";
-                              }},
-                      Healthy{"Convnet", [](auto& s) { s.net = "convnet"; }},
-                      Healthy{"Resnet20", [](auto& s) { s.net = "resnet20"; }},
-                      Healthy{"PreactResnet20", [](auto& s) { s.net = "preact-resnet20"; }},
-                      Healthy{"DensenetSmall", [](auto& s) { s.net = "densenet-small"; }},
-                      Healthy{"MobilenetSmall", [](auto& s) { s.net = "mobilenet-small"; }}),
-    [](const auto& tried) { return tried.param.label; });
+    ::testing::Values(
+        healthy_case("Mlp", "mlp"),
+        healthy_case("MlpWithDropout", "mlp", [](auto& s) { s.dropout = 0.2; }),
+        healthy_case("MlpWithoutNorm", "mlp", [](auto& s) { s.norm = "none"; }),
+        healthy_case("MlpWithNormBehindActivations", "mlp", [](auto& s) { s.placement = "after"; }),
+        healthy_case("MlpWithNormAtItsInput", "mlp", [](auto& s) { s.placement = "input"; }),
+        healthy_case("MlpInSmallBatches", "mlp", [](auto& s) { s.batch_size = 16; }),
+        healthy_case("Convnet", "convnet"),
+        healthy_case("ConvnetWithRenorm", "convnet", [](auto& s) { s.norm = "renorm"; }),
+        healthy_case("Resnet20", "resnet20", [](auto& s) { s.epochs = 2; })),
+    label_of);
+
+INSTANTIATE_TEST_SUITE_P(Doctor, HealthyNetworkLong,
+                         ::testing::Values(healthy_case("Resnet20", "resnet20"),
+                                           healthy_case("Resnet20WithGroupNorm", "resnet20",
+                                                        [](auto& s) { s.norm = "group:8"; }),
+                                           healthy_case("PreactResnet20", "preact-resnet20"),
+                                           healthy_case("DensenetSmall", "densenet-small"),
+                                           healthy_case("MobilenetSmall", "mobilenet-small"),
+                                           healthy_case("InceptionSmall", "inception-small"),
+                                           healthy_case("ConvnetWithNormBehindActivations",
+                                                        "convnet",
+                                                        [](auto& s) { s.placement = "after"; })),
+                         label_of);
 
 /// The same network every time: trained once, spoiled as copies.
 class TrainedMlp : public ::testing::Test {

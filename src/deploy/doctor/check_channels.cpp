@@ -18,12 +18,19 @@ constexpr double kDeadAbsolute = 1e-6;
 constexpr double kConstant = 1e-2;
 constexpr double kConstantAbsolute = 1e-6;
 constexpr double kConstantSpread = 1e-6;
+/// The part of a layer's channels that may be dead or constant: training leaves some behind.
+constexpr double kLeftBehind = 0.05;
 /// The part of a layer's channels that may vary less than ε.
 constexpr double kBelowEps = 0.1;
 
 bool is_constant(double mean, double var, double eps) {
   const double spread = kConstantSpread * mean;
   return var <= std::max(std::min(kConstant * eps, kConstantAbsolute), spread * spread);
+}
+
+Severity severity_of(std::size_t chosen, std::size_t all) {
+  const bool few = static_cast<double>(chosen) < kLeftBehind * static_cast<double>(all);
+  return few ? Severity::info : Severity::warning;
 }
 
 /// By the running statistics.
@@ -51,8 +58,10 @@ void check_dead(const Examination& patient, Findings& findings) {
       if (std::abs(norm.gamma[c]) <= limit) chosen.push_back(c);
     }
     if (chosen.empty()) continue;
-    findings.add(norm.path(), fmt::format("|γ| below {:.2g} in {}; the largest is {:.2g}", limit,
-                                          channels_text(chosen, norm.channels()), largest));
+    findings.add(norm.path(),
+                 fmt::format("|γ| below {:.2g} in {}; the largest is {:.2g}", limit,
+                             channels_text(chosen, norm.channels()), largest),
+                 severity_of(chosen.size(), norm.channels()));
   }
 }
 
@@ -71,7 +80,7 @@ void check_constant(const Examination& patient, Findings& findings) {
     findings.add(norm.path(),
                  fmt::format("{} variance of about 0 in {}{}", data ? "a" : "a running",
                              channels_text(chosen, norm.channels()), raw ? " of the data" : ""),
-                 raw ? Severity::info : Severity::warning);
+                 raw ? Severity::info : severity_of(chosen.size(), norm.channels()));
   }
 }
 

@@ -13,7 +13,7 @@ namespace {
 /// Running and batch statistics of a channel differ where |Δμ| exceeds so many σ or one variance so
 /// many times the other, and by how many standard errors at least.
 constexpr double kShift = 0.5;
-constexpr double kRatio = 2;
+constexpr double kRatio = 3;
 constexpr double kSure = 5;
 /// The same where one channel is enough.
 constexpr double kLargeShift = 2;
@@ -58,14 +58,16 @@ Difference difference(const NormFacts& norm, std::size_t c) {
   const double noise = noise_factor(norm);
   Difference result;
   result.shift = moved / std::sqrt(std::max(running, batch));
-  const double log_ratio = std::abs(std::log(running / batch));
+  const double ratio = std::max(running, batch) / std::min(running, batch);
   const bool mean_sure = moved > kSure * noise * data.mean_noise[c];
-  const bool var_sure = log_ratio > kSure * noise * data.log_var_noise[c];
+  // Not of the logarithms: the variance of a channel that is rarely active is mostly that of the
+  // few batches where it is.
+  const bool var_sure = std::abs(running - batch) > kSure * noise * data.var_noise[c];
   // A channel that never varies is one of constant-channels: its variance decays from 1 as slowly
   // as the momentum says.
   const bool varies = data.var[c] > eps;
   if (!mean_sure) result.shift = 0;
-  if (var_sure && (varies || running < batch)) result.ratio = std::exp(log_ratio);
+  if (var_sure && (varies || running < batch)) result.ratio = ratio;
   result.sure = result.shift > kShift || result.ratio > kRatio;
   return result;
 }

@@ -39,7 +39,7 @@ class Listener {
       : layer_(layer), channels_(static_cast<std::size_t>(layer.channels())) {
     for (auto* sums : {&all_, &one_}) sums->assign(3 * channels_, 0.0);
     means_.resize(channels_);
-    log_vars_.resize(channels_);
+    vars_.resize(channels_);
     finite_.assign(channels_, true);
     layer_.set_observer([this](const Tensor& x) { add(x); });
   }
@@ -59,16 +59,16 @@ class Listener {
     for (std::size_t c = 0; c < channels_; ++c) {
       const double var = total.m2[c] / std::max(total.count[c], 1.0);
       double mean_noise = means_[c].deviation(batches_);
-      double log_var_noise = log_vars_[c].deviation(batches_);
+      double var_noise = vars_[c].deviation(batches_);
       if (batches_ < kFewBatches) {
         // As if the values of a sample were all the same: no less can be said for certain.
         mean_noise = std::max(mean_noise, std::sqrt(var / n));
-        log_var_noise = std::max(log_var_noise, std::sqrt(2 / (n - 1)));
+        var_noise = std::max(var_noise, var * std::sqrt(2 / (n - 1)));
       }
       result.mean.push_back(total.mean[c]);
       result.var.push_back(var);
       result.mean_noise.push_back(mean_noise);
-      result.log_var_noise.push_back(log_var_noise);
+      result.var_noise.push_back(var_noise);
     }
     return result;
   }
@@ -94,7 +94,7 @@ class Listener {
       }
       const double var = batch.m2[c] / std::max(batch.count[c], 1.0);
       means_[c].add(batch.mean[c], batches_);
-      log_vars_[c].add(std::log(std::max(var + layer_.settings().eps, 1e-300)), batches_);
+      vars_[c].add(var, batches_);
     }
     norm::combine(moments(all_), batch);
   }
@@ -102,7 +102,7 @@ class Listener {
   nn::BatchNorm& layer_;
   std::size_t channels_;
   std::vector<double> all_, one_;  // count, mean and M2 of everything and of one batch
-  std::vector<Spread> means_, log_vars_;
+  std::vector<Spread> means_, vars_;
   std::vector<bool> finite_;
   std::int64_t batches_ = 0;
 };

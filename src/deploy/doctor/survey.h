@@ -16,8 +16,8 @@ namespace evenkeel::deploy {
 /// value per channel.
 struct LayerSurvey {
   std::vector<double> mean, var;  ///< over all values; var is biased
-  /// Standard deviation, from batch to batch, of the batch's mean and of log(variance + ε).
-  std::vector<double> mean_noise, log_var_noise;
+  /// Standard deviation, from batch to batch, of the batch's mean and variance.
+  std::vector<double> mean_noise, var_noise;
   std::vector<bool> finite;
   std::int64_t batches = 0;
 };
