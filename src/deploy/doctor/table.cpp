@@ -42,7 +42,7 @@ const std::vector<Check>& checks() {
        check_training_mode},
       {{"mode-gap", error, kData, "accuracy and loss with running and with batch statistics",
         "the running statistics make the network worse than its weights are",
-        "evenkeel recalibrate; see what else is found for why"},
+        "evenkeel recalibrate; other findings may say why"},
        check_mode_gap},
       {{"far-apart-statistics", error, kData, "running statistics unlike those of the data",
         "eval mode normalizes with statistics that its inputs do not have",
