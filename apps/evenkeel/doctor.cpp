@@ -187,6 +187,9 @@ std::string text_of(const Examined& examined, const LoadedRun& run,
         {"data", fmt::format("{}, {} {} samples in batches of {}", examined.data,
                              grouped(diagnosis.samples), arguments.part, diagnosis.batch_size)});
   }
+  if (diagnosis.running && !diagnosis.batch) {
+    table.add({"accuracy", percent(diagnosis.running->accuracy)});
+  }
   if (diagnosis.running && diagnosis.batch) {
     table.add({"accuracy", fmt::format("{} with the running statistics, {} with the batches'",
                                        percent(diagnosis.running->accuracy),

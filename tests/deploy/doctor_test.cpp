@@ -266,6 +266,8 @@ TEST(Doctor, StatisticsInsideOtherLayersAreLookedAt) {
   const Diagnosis diagnosis = diagnose(net);
   EXPECT_NE(find(diagnosis, "negative-variance", "0"), nullptr) << listed(diagnosis);
   EXPECT_NE(find(diagnosis, "statistics-not-finite", "1"), nullptr) << listed(diagnosis);
+  ASSERT_EQ(diagnosis.left_out.size(), 3U);
+  EXPECT_NE(diagnosis.left_out[0].find("inside layer '0'"), std::string::npos);
 }
 
 TEST(Doctor, NetworksWithoutBatchNormAndLoneLayersAreFine) {

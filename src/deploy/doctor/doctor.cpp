@@ -7,6 +7,18 @@
 namespace evenkeel::deploy {
 namespace {
 
+/// Layers that keep running statistics of their own kind, which the checks hardly know.
+std::vector<std::string> strangers(const Examination& patient) {
+  std::vector<std::string> paths;
+  for (const OwnTensor& buffer : patient.buffers) {
+    const bool known = std::ranges::any_of(
+        patient.norms, [&](const NormFacts& norm) { return norm.path() == buffer.layer; });
+    if (known || !buffer.name.starts_with("running_")) continue;
+    if (paths.empty() || paths.back() != buffer.layer) paths.push_back(buffer.layer);
+  }
+  return paths;
+}
+
 Diagnosis run(const nn::Module& network, const DoctorOptions& options, const Survey* data) {
   const auto copy = network.clone();
   copy->eval();
@@ -23,6 +35,10 @@ Diagnosis run(const nn::Module& network, const DoctorOptions& options, const Sur
       patient.norms, [](const NormFacts& norm) { return norm.input.has_value(); });
   if (!patient.norms.empty() && !judged) {
     diagnosis.left_out.emplace_back("the size of batches: it is not known how it was trained");
+  }
+  for (const std::string& path : strangers(patient)) {
+    diagnosis.left_out.push_back(fmt::format(
+        "the running statistics inside layer '{}', but for NaN and negative variances", path));
   }
   if (data == nullptr) {
     diagnosis.left_out.emplace_back("what needs data: none were given");
