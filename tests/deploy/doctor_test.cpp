@@ -207,11 +207,13 @@ TEST(Doctor, AFaultStaysInItsLayer) {
   EXPECT_EQ(find(diagnosis, "far-apart-statistics", "7"), nullptr) << listed(diagnosis);
 }
 
-TEST(Doctor, FoldableIsWhatStandsBehindAWeight) {
+TEST(Doctor, FoldableIsWhatStandsBesideAWeight) {
   nn::Sequential behind{nn::Linear(4, 4, {.bias = false}), nn::BatchNorm1d(4), nn::ReLU()};
-  nn::Sequential before{nn::BatchNorm1d(4), nn::ReLU(), nn::Linear(4, 4, {.bias = false})};
+  nn::Sequential before{nn::BatchNorm1d(4), nn::Linear(4, 4, {.bias = false})};
+  nn::Sequential apart{nn::BatchNorm1d(4), nn::ReLU(), nn::Linear(4, 4, {.bias = false})};
   EXPECT_NE(find(diagnose(behind), "foldable", "1"), nullptr);
-  EXPECT_EQ(find(diagnose(before), "foldable", "0"), nullptr);
+  EXPECT_NE(find(diagnose(before), "foldable", "0"), nullptr);
+  EXPECT_EQ(find(diagnose(apart), "foldable", "0"), nullptr);
 }
 
 TEST(Doctor, ABiasThatIsUsedElsewhereDoesSomething) {

@@ -1,4 +1,4 @@
-// What stands before a batch norm.
+// What stands around a batch norm.
 
 #include <algorithm>
 #include <set>
@@ -116,8 +116,13 @@ void check_bias(const Examination& patient, Findings& findings) {
 
 void check_foldable(const Examination& patient, Findings& findings) {
   const auto copy = patient.network.clone();
-  for (const std::string& path : nn::fold(*copy).folded) {
-    findings.add(path, "it stands behind a layer whose weight can take it");
+  const nn::FoldReport report = nn::fold_norms(*copy);
+  for (const NormFacts& norm : patient.norms) {
+    const auto folded =
+        std::ranges::find(report.folded, norm.path(), &nn::FoldReport::Folded::layer);
+    if (folded == report.folded.end()) continue;
+    findings.add(norm.path(), fmt::format("it can go into layer {}, {} it", folded->into,
+                                          folded->behind ? "behind" : "before"));
   }
 }
 

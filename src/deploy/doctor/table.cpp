@@ -87,8 +87,8 @@ const std::vector<Check>& checks() {
         "bias = false in that layer; beta does its work"},
        check_bias},
       {{"foldable", info, !kData, "batch norms that inference does not need",
-        "in eval mode its work can be done by the layer before it, at no cost",
-        "evenkeel export --fold or nn::fold() for deployment"},
+        "in eval mode a layer beside it can do its work, at no cost",
+        "evenkeel fold RUN -o FILE, or nn::fold(), for deployment"},
        check_foldable},
   };
   return table;
