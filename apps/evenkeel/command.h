@@ -30,6 +30,7 @@ Action define_inspect(CLI::App& app);
 Action define_export(CLI::App& app);
 Action define_fold(CLI::App& app);
 Action define_recalibrate(CLI::App& app);
+Action define_doctor(CLI::App& app);
 Action define_bench(CLI::App& app);
 Action define_info(CLI::App& app);
 

@@ -52,6 +52,7 @@ LoadedRun load(const fs::path& path) {
     deploy::OnnxNetwork onnx = deploy::load_onnx(path);
     run.model = std::move(onnx.model);
     run.batch = onnx.batch;
+    run.training_norms = std::move(onnx.training_norms);
   } else {
     run.model = model::load_run(
         path, [](const std::string& text) { fmt::print(stderr, "evenkeel: warning: {}\n", text); });

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <evenkeel/data/dataset.h>
 #include <evenkeel/model/run_folder.h>
@@ -15,7 +16,8 @@ struct LoadedRun {
   model::LoadedNetwork model;               ///< fused, in eval mode
   std::optional<train::Settings> settings;  ///< where a config.toml lies beside the weights
   int fused_layers = 0;
-  std::optional<std::int64_t> batch;  ///< the only batch that it takes, of an ONNX model
+  std::optional<std::int64_t> batch;        ///< the only batch that it takes, of an ONNX model
+  std::vector<std::string> training_norms;  ///< that an ONNX model leaves in training mode
 
   data::Normalization normalization() const { return {model.recipe.mean, model.recipe.stddev}; }
   Layout layout() const;

@@ -30,7 +30,10 @@ struct ImportedModel {
   std::optional<std::int64_t> batch = std::nullopt;
   std::int64_t opset = 0;
   std::string producer;
-  std::vector<std::string> other_outputs;       ///< which the network does not compute
+  std::vector<std::string> other_outputs;  ///< which the network does not compute
+  /// Paths of the batch norms that have running statistics and that the model runs in training mode
+  /// all the same (training_mode = 1); the network here is in eval mode.
+  std::vector<std::string> training_norms;
   std::map<std::string, std::string> metadata;  ///< the model's metadata_props
 };
 

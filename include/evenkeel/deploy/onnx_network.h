@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <evenkeel/deploy/onnx_export.h>
 #include <evenkeel/model/run_folder.h>
@@ -14,7 +16,8 @@ bool is_onnx(const std::filesystem::path& path);
 
 struct OnnxNetwork {
   model::LoadedNetwork model;  ///< the options' net is "onnx", their classes 0 for other outputs
-  std::optional<std::int64_t> batch;  ///< the only batch that it takes
+  std::optional<std::int64_t> batch;        ///< the only batch that it takes
+  std::vector<std::string> training_norms;  ///< as ImportedModel has them
 };
 
 /// import_onnx, with the recipe that save_onnx wrote where it did. Throws IoError.

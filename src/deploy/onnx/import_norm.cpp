@@ -78,8 +78,9 @@ void build_batch_normalization(Importer& importer) {
   }
   // In training mode, with statistics that are never moved from where they begin, there are none:
   // it always takes the batch's.
-  const bool tracked = importer.attribute("training_mode", std::int64_t{0}) == 0 ||
-                       momentum_of(importer) > 0 || !is_full(mean, 0) || !is_full(var, 1);
+  const bool training = importer.attribute("training_mode", std::int64_t{0}) != 0;
+  const bool tracked =
+      !training || momentum_of(importer) > 0 || !is_full(mean, 0) || !is_full(var, 1);
   const nn::BatchNormOptions options{.eps = epsilon_of(importer),
                                      .momentum = momentum_of(importer),
                                      .track_running_stats = tracked,
@@ -101,7 +102,9 @@ void build_batch_normalization(Importer& importer) {
     state.emplace_back("num_batches_tracked", Tensor::zeros({}, DType::i64));
   }
   layer->load_state_dict(state);
-  importer.set_output(0, importer.apply(std::move(layer), importer.input(0)));
+  const Value result = importer.apply(std::move(layer), importer.input(0));
+  if (training && tracked) importer.add_training_norm(result.node);
+  importer.set_output(0, result);
 }
 
 void build_instance_normalization(Importer& importer) {

@@ -46,6 +46,7 @@ std::unique_ptr<nn::Graph> Importer::build(const Shapes& input, const std::strin
   values_.clear();
   settled_.clear();
   names_ = UniqueNames({"input"});
+  training_norms_.clear();
   folded_ = 0;
   used_ = needed_for(output);
   if (model_.inputs.front().type == OnnxType::float64) dtype_ = DType::f64;

@@ -91,6 +91,10 @@ class Importer {
     return {f(std::size_t{0}), f(std::size_t{1})};
   }
   static Value constant_value(Constants constants, bool learned);
+  /// Names of the nodes of batch norms with running statistics that the model leaves in training
+  /// mode.
+  const std::vector<std::string>& training_norms() const { return training_norms_; }
+  void add_training_norm(std::string node) { training_norms_.push_back(std::move(node)); }
   /// Of the network's activations and parameters: f32 or f64.
   DType dtype() const { return dtype_; }
 
@@ -114,6 +118,7 @@ class Importer {
   std::unordered_map<std::string, std::string> settled_;  // nodes of reshaped values
   UniqueNames names_{{"input"}};
   std::unordered_set<std::string> used_;
+  std::vector<std::string> training_norms_;
   std::int64_t folded_ = 0;  // elements of computed constants
   DType dtype_ = DType::f32;
   bool unbiased_;

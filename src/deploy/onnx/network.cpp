@@ -11,6 +11,7 @@ OnnxNetwork load_onnx(const std::filesystem::path& path) {
   ImportedModel imported = import_onnx(path);
   OnnxNetwork result;
   result.batch = imported.batch;
+  result.training_norms = std::move(imported.training_norms);
   model::LoadedNetwork& loaded = result.model;
   loaded.options.net = "onnx";
   loaded.options.input = imported.sample;

@@ -114,6 +114,7 @@ ImportedModel import_onnx(const std::filesystem::path& path, const ImportOptions
   } catch (const ShapeError& error) {
     origin.part("input", result.input).refuse("{}", error.what());
   }
+  result.training_norms = importer.training_norms();
   return result;
 }
 
