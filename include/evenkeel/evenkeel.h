@@ -29,6 +29,7 @@
 #include <evenkeel/io/safetensors.h>
 #include <evenkeel/io/sequences.h>
 #include <evenkeel/io/table.h>
+#include <evenkeel/io/torch_checkpoint.h>
 #include <evenkeel/model/activation_kinds.h>
 #include <evenkeel/model/checksum.h>
 #include <evenkeel/model/config.h>
