@@ -85,6 +85,7 @@
 #include <evenkeel/nn/loss.h>
 #include <evenkeel/nn/module.h>
 #include <evenkeel/nn/nn.h>
+#include <evenkeel/nn/recalibration.h>
 #include <evenkeel/norm/batch_norm.h>
 #include <evenkeel/norm/isa.h>
 #include <evenkeel/norm/row_norm.h>
