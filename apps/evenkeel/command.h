@@ -28,6 +28,7 @@ Action define_eval(CLI::App& app);
 Action define_predict(CLI::App& app);
 Action define_inspect(CLI::App& app);
 Action define_export(CLI::App& app);
+Action define_import(CLI::App& app);
 Action define_recalibrate(CLI::App& app);
 Action define_bench(CLI::App& app);
 Action define_info(CLI::App& app);

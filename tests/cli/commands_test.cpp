@@ -16,7 +16,7 @@ using nlohmann::json;
 class Command : public testing::CommandLine {};
 
 TEST_F(Command, EveryCommandHasHelpWithExamples) {
-  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export",
+  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export", "import",
                            "recalibrate", "bench", "info"}) {
     const testing::Outcome outcome = run({name, "--help"});
     EXPECT_EQ(outcome.code, 0);
@@ -28,7 +28,7 @@ TEST_F(Command, EveryCommandHasHelpWithExamples) {
 }
 
 TEST_F(Command, HelpFitsATerminal) {
-  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export",
+  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export", "import",
                            "recalibrate", "bench", "info"}) {
     std::istringstream lines(run({name, "--help"}).out);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 82U) << line;

@@ -123,13 +123,6 @@ std::vector<Lie> torch_lies() {
   add("zero_beside_overflow", file({.count = 4, .shape = {0, kHuge, 8}, .strides = {0, 1, 1}}));
   add("text_of_4_gib", torch_bytes("}X\xff\xff\xff\xff", {{"0", data}}));
   add("remembered_at_2_32", torch_bytes("}r\xff\xff\xff\xff", {{"0", data}}));
-  // One level refers to the one before twice: 2^30 paths lead to the tensor.
-  std::string laughs = pickle_tensor({.count = 4, .shape = {4}, .strides = {1}}) + "q\x01";
-  for (int i = 0; i < 40; ++i)
-    laughs += "}(" + pickle_text("a") + "h\x01" + pickle_text("b") + "h\x01uq\x01";
-  add("paths_without_end", torch_bytes("]" + laughs, {{"0", data}}));
-  std::string names = pickle_text(std::string(1000, 'n')) + "q\x01" + "0";
-  add("popped", torch_bytes(names, {{"0", data}}));
   std::string copies =
       "}(" + pickle_text("t") + pickle_tensor({.count = 50'000, .shape = {50'000}, .strides = {1}});
   for (int i = 0; i < 200; ++i) {

@@ -187,6 +187,16 @@ TEST_F(TorchFile, a_dict_that_holds_itself_ends) {
   EXPECT_TRUE(contains(back.notes[0], "'me'"));
 }
 
+TEST_F(TorchFile, a_dict_is_entered_once_however_many_ways_lead_to_it) {
+  std::string level = view({6}, {1});
+  for (int i = 0; i < 31; ++i) {
+    level = "}(" + pickle_text("a") + level + "q\x01" + pickle_text("b") + "h\x01u";
+  }
+  const TorchCheckpoint back = read(torch_bytes(level, {{"0", kSix}}));
+  EXPECT_EQ(back.dicts.size(), 1u);
+  EXPECT_EQ(back.dicts.at(0).tensors.size(), 2u);
+}
+
 TEST_F(TorchFile, what_could_be_executed_is_refused_by_name) {
   const std::string call =
       pickle_name("os", "system") + pickle_tuple({pickle_text("touch x")}) + "R";

@@ -8,8 +8,8 @@
 namespace evenkeel::io {
 namespace {
 
-// A tensor takes some 25 values; these are tens of thousands of tensors.
-constexpr std::size_t kMaxValues = std::size_t{1} << 20;
+// A tensor takes some 25 values: those of 20,000 tensors, in 32 MiB.
+constexpr std::size_t kMaxValues = std::size_t{1} << 19;
 constexpr std::uint64_t kMaxProtocol = 5;
 
 /// The instructions, by the letters of Python's documentation where they have one.
