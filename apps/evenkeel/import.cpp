@@ -271,9 +271,9 @@ Action define_import(CLI::App& app) {
       "take the file that is written. Nothing in a file is ever executed.\n\n"
       "Examples:\n"
       "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32\n"
-      "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32 -o resnet20.safetensors\n"
+      "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32 -o r20.safetensors\n"
       "  evenkeel import weights.safetensors --into runs/mnist -o new.safetensors\n"
-      "  evenkeel import keras.safetensors --from keras --config net.toml --input 784 --partial");
+      "  evenkeel import k.safetensors --from keras --config net.toml --input 784 --partial");
   return [arguments] { return run_import(*arguments); };
 }
 
