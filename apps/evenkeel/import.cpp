@@ -273,7 +273,7 @@ Action define_import(CLI::App& app) {
       "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32\n"
       "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32 -o r20.safetensors\n"
       "  evenkeel import weights.safetensors --into runs/mnist -o new.safetensors\n"
-      "  evenkeel import k.safetensors --from keras --config net.toml --input 784 --partial");
+      "  evenkeel import k.safetensors --from keras --config net.toml --partial");
   return [arguments] { return run_import(*arguments); };
 }
 
