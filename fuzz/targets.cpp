@@ -8,9 +8,9 @@ namespace evenkeel::fuzz {
 
 std::span<const Target> targets() {
   static const std::array kTargets = {
-      safetensors_target(), npy_target(),     npz_target(), idx_target(),
-      gzip_target(),        cifar10_target(), csv_target(), sequences_target(),
-      image_target(),       config_target(),  run_target(), onnx_target(),
+      safetensors_target(), npy_target(),     npz_target(),  torch_target(),     idx_target(),
+      gzip_target(),        cifar10_target(), csv_target(),  sequences_target(), image_target(),
+      config_target(),      run_target(),     onnx_target(),
   };
   return kTargets;
 }

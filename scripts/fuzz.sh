@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readers=(safetensors npy npz idx gzip cifar10 csv sequences image config run onnx)
+readers=(safetensors npy npz torch idx gzip cifar10 csv sequences image config run onnx)
 folder=build/fuzz
 
 usage() {
@@ -16,7 +16,8 @@ Exits with 1 if there is a finding, and says where the input lies that shows it.
   --coverage   adds the lines of each reader's sources that its corpus reaches (another build)
   --no-build   runs what is built already
 
-Readers: safetensors npy npz idx gzip cifar10 csv sequences image config run (a run folder) onnx
+Readers: safetensors npy npz torch idx gzip cifar10 csv sequences image config
+run (a run folder) onnx
 Corpora that grow stay in build/fuzz/corpus. clang is installed where it is missing.
 
 Examples:

@@ -11,6 +11,7 @@ sources_of() {
     safetensors) echo src/io/safetensors.cpp src/io/safetensors_header.cpp ;;
     npy) echo src/io/npy.cpp src/io/npy_header.cpp ;;
     npz) echo src/io/npz.cpp src/io/zip.cpp ;;
+    torch) echo src/io/torch/*.cpp ;;
     idx | cifar10) echo src/io/idx.cpp ;;
     gzip) echo src/io/file.cpp src/io/inflate.cpp src/io/source.cpp ;;
     csv) echo src/io/table.cpp src/io/csv_reader.cpp src/io/number.cpp ;;

@@ -29,6 +29,7 @@ Action define_predict(CLI::App& app);
 Action define_inspect(CLI::App& app);
 Action define_export(CLI::App& app);
 Action define_fold(CLI::App& app);
+Action define_import(CLI::App& app);
 Action define_recalibrate(CLI::App& app);
 Action define_doctor(CLI::App& app);
 Action define_bench(CLI::App& app);

@@ -53,7 +53,8 @@ struct Trial {
     std::vector<const train::TrainResult*> order;
     for (const auto& run : runs) order.push_back(&run);
     const auto middle = order.begin() + (static_cast<std::ptrdiff_t>(order.size()) - 1) / 2;
-    std::ranges::nth_element(order, middle, {}, [](const auto* run) { return run->test->accuracy; });
+    std::ranges::nth_element(order, middle, {},
+                             [](const auto* run) { return run->test->accuracy; });
     return **middle;
   }
 };
@@ -161,9 +162,8 @@ Json arm_json(const Arm& arm, const CompareArguments& arguments) {
 
 std::string table_of(const std::vector<Arm>& arms, const CompareArguments& arguments) {
   using Align = Table::Align;
-  std::vector<Table::Column> columns{{"", Align::left},
-                                     {"best rate", Align::right},
-                                     {"test accuracy", Align::right}};
+  std::vector<Table::Column> columns{
+      {"", Align::left}, {"best rate", Align::right}, {"test accuracy", Align::right}};
   const bool spread = arguments.seeds > 1;
   if (spread) columns.insert(columns.end(), {{"lowest", Align::right}, {"highest", Align::right}});
   columns.push_back({"steps to", Align::right});

@@ -11,6 +11,7 @@
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/deploy/onnx_network.h>
+#include <evenkeel/deploy/state_dict.h>
 #include <evenkeel/nn/fold.h>
 
 namespace evenkeel::app {
@@ -25,10 +26,34 @@ struct ExportArguments {
   bool json = false;
 };
 
+/// The tensors alone, by PyTorch's names.
+int export_state_dict(LoadedRun& run, const ExportArguments& arguments) {
+  deploy::save_state_dict(arguments.output, *run.model.network);
+  const std::size_t tensors = run.model.network->state_dict(/*exported_only=*/true).size();
+  if (arguments.json) {
+    print_json({{"run", arguments.run}, {"file", arguments.output}, {"tensors", tensors}});
+    return 0;
+  }
+  Table table({{"", Table::Align::left}, {"", Table::Align::left}});
+  table.add({"network", run.model.options.net});
+  table.add({"weights", run.origin()});
+  table.add({"state dict", fmt::format("{}, {} tensors", arguments.output, tensors)});
+  table.add({"batch norm", fmt::format("eps {}, which it does not hold", run.model.options.eps)});
+  print(table.str());
+  return 0;
+}
+
 int run_export(const ExportArguments& arguments) {
-  if (!deploy::is_onnx(arguments.output)) {
-    fail<UsageError>("[export] '{}' does not say the format; give a name that ends in .onnx",
-                     arguments.output);
+  const bool state_dict = arguments.output.ends_with(".safetensors");
+  if (!deploy::is_onnx(arguments.output) && !state_dict) {
+    fail<UsageError>(
+        "[export] '{}' does not say the format; give a name that ends in .onnx or .safetensors",
+        arguments.output);
+  }
+  if (state_dict && (arguments.fold || arguments.training || arguments.batch > 0)) {
+    fail<UsageError>(
+        "[export] a state dict has neither mode nor batch; leave --fold, --training and --batch "
+        "out");
   }
   if (arguments.fold && arguments.training) {
     fail<UsageError>("[export] a folded network is not trained; leave --fold or --training out");
@@ -37,6 +62,7 @@ int run_export(const ExportArguments& arguments) {
     fail<UsageError>("[export] --batch must be 1 or more, got {}", arguments.batch);
   }
   LoadedRun run = load(arguments.run);
+  if (state_dict) return export_state_dict(run, arguments);
   std::optional<nn::FoldReport> folded;
   if (arguments.fold) folded = nn::fold(*run.model.network);
   deploy::ExportOptions options;
@@ -72,7 +98,7 @@ Action define_export(CLI::App& app) {
                  "a run folder, a .safetensors file of one, or an .onnx model")
       ->required()
       ->option_text(" ");
-  app.add_option("-o,--output", arguments->output, "the .onnx file to write")
+  app.add_option("-o,--output", arguments->output, "the .onnx or .safetensors file to write")
       ->required()
       ->option_text("FILE");
   app.add_option("--batch", arguments->batch, "the only batch that the model takes (any)")
@@ -83,10 +109,12 @@ Action define_export(CLI::App& app) {
   app.add_flag("--json", arguments->json, "print one JSON object");
   app.footer(
       "Writes ONNX, operator set 17. The model remembers how inputs are normalized and\n"
-      "what classes are called, so that eval and predict take it in place of a run.\n\n"
+      "what classes are called, so that eval and predict take it in place of a run.\n"
+      "A .safetensors file holds the tensors alone, by PyTorch's names, for PyTorch.\n\n"
       "Examples:\n"
       "  evenkeel export runs/mnist -o mnist.onnx\n"
       "  evenkeel export runs/mnist -o fast.onnx --fold\n"
+      "  evenkeel export runs/mnist -o for-torch.safetensors\n"
       "  evenkeel predict mnist.onnx seven.png");
   return [arguments] { return run_export(*arguments); };
 }

@@ -219,7 +219,7 @@ int run_inspect(const InspectArguments& arguments) {
 Action define_inspect(CLI::App& app) {
   auto arguments = std::make_shared<InspectArguments>();
   app.add_option("RUN|FILE", arguments->path,
-                 "a run folder, a .safetensors file, an .onnx model, or .npy and .npz arrays")
+                 "a run folder, a .safetensors file, an .onnx model, or tensors: .npy, .npz, .pt")
       ->required()
       ->option_text(" ");
   app.add_flag("--json", arguments->json, "print one JSON object");
@@ -230,7 +230,8 @@ Action define_inspect(CLI::App& app) {
       "Examples:\n"
       "  evenkeel inspect runs/mlp-glyphs\n"
       "  evenkeel inspect runs/mlp-glyphs/final.safetensors --json\n"
-      "  evenkeel inspect weights.npz");
+      "  evenkeel inspect weights.npz\n"
+      "  evenkeel inspect resnet20.pt");
   return [arguments] { return run_inspect(*arguments); };
 }
 

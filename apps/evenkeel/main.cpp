@@ -25,7 +25,8 @@ int report(std::string message, int code) {
     if (c == '\n' || c == '\r') c = ' ';
   }
   message = "evenkeel: " + message + "\n";
-  std::fwrite(message.data(), 1, message.size(), stderr);  // where even that fails, the code is left
+  std::fwrite(message.data(), 1, message.size(),
+              stderr);  // where even that fails, the code is left
   return code;
 }
 

@@ -135,7 +135,8 @@ FileSamples read_samples(const fs::path& path, const Shape& input) {
     if (reader.extension == extension) return reader.read(path, input);
   }
   fail<IoError>(
-      "[predict] '{}' is neither an image (.png, .pgm, .ppm) nor a table (.csv, .npy) nor sequences "
+      "[predict] '{}' is neither an image (.png, .pgm, .ppm) nor a table (.csv, .npy) nor "
+      "sequences "
       "(.txt)",
       path.string());
 }

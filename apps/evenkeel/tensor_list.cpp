@@ -6,6 +6,7 @@
 #include "value_range.h"
 #include <evenkeel/io/npy.h>
 #include <evenkeel/io/safetensors.h>
+#include <evenkeel/io/torch_checkpoint.h>
 
 namespace evenkeel::app {
 namespace {
@@ -20,6 +21,14 @@ Tensors read_tensors(const fs::path& path) {
     for (auto& [name, tensor] : io::read_npz(path)) tensors.emplace_back(name, tensor);
     return tensors;
   }
+  if (io::is_torch_checkpoint(path)) {
+    Tensors tensors;
+    for (auto& dict : io::read_torch_checkpoint(path).dicts) {
+      const std::string prefix = dict.path.empty() ? "" : dict.path + "/";
+      for (auto& [name, tensor] : dict.tensors) tensors.emplace_back(prefix + name, tensor);
+    }
+    return tensors;
+  }
   return io::read_safetensors(path).tensors;
 }
 
@@ -29,6 +38,7 @@ bool holds_only_tensors(const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) return false;
   if (path.extension() == ".npy" || path.extension() == ".npz") return true;
+  if (io::is_torch_checkpoint(path)) return true;
   if (path.extension() != ".safetensors") return false;
   return io::read_safetensors(path).metadata.count("evenkeel.format") == 0;
 }

@@ -5,7 +5,8 @@
 
 namespace evenkeel::app {
 
-/// Whether it is a file of .npy, .npz or .safetensors without an evenkeel network in it. Throws
+/// Whether it is a file of .npy, .npz, torch.save or .safetensors without an evenkeel network in
+/// it. Throws
 /// IoError for a damaged .safetensors file.
 bool holds_only_tensors(const std::filesystem::path& path);
 

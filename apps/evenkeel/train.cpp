@@ -89,6 +89,8 @@ Json result_json(train::Trainer& trainer, const train::TrainResult& result) {
     json["loss"] = result.test->loss;
     json["test_samples"] = result.test->count;
   }
+  if (result.ema) json["ema_accuracy"] = result.ema->accuracy;
+  if (result.swa) json["swa_accuracy"] = result.swa->accuracy;
   if (result.best_epoch > 0) {
     json["best_epoch"] = result.best_epoch;
     json["best_validation_accuracy"] = result.best_accuracy;

@@ -1,5 +1,6 @@
 #include "io/zip.h"
 #include "readers.h"
+#include "repair.h"
 #include "support.h"
 #include <evenkeel/io/npy.h>
 
@@ -106,36 +107,10 @@ std::vector<Seed> seeds() {
   };
 }
 
-/// Lets the checksums in the directory fit what the members hold.
-void repair(std::string& bytes) {
-  std::vector<std::pair<std::size_t, std::uint32_t>> patches;
-  constexpr std::string_view kEntry = "PK\x01\x02";
-  try {
-    const io::InputFile file(file_of(bytes), io::Origin("repair", "memory"));
-    std::size_t at = 0;
-    for (const io::ZipEntry& entry : io::read_zip_directory(file)) {
-      at = bytes.find(kEntry, at);
-      if (at == std::string::npos) break;
-      io::FileSource stored(file, entry.data_begin, entry.compressed_size);
-      std::unique_ptr<io::InflateSource> inflater;
-      if (entry.method == io::ZipEntry::Method::deflated) {
-        inflater = std::make_unique<io::InflateSource>(stored, io::InflateSource::Format::raw,
-                                                       file.origin());
-      }
-      io::Source& source = inflater ? static_cast<io::Source&>(*inflater) : stored;
-      std::string content(std::min<std::uint64_t>(entry.size, kLargest), '\0');
-      const auto room = std::as_writable_bytes(std::span<char>(content));
-      patches.emplace_back(at + 16, io::zip_crc(room.first(source.read(room))));
-      at += kEntry.size();
-    }
-  } catch (const Error&) {
-    // What was found before the damage is repaired.
-  }
-  for (const auto& [at, crc] : patches) bytes.replace(at, 4, little(crc, 4));
-}
-
 }  // namespace
 
-Target npz_target() { return {.reader = "npz", .read = read, .seeds = seeds, .repair = repair}; }
+Target npz_target() {
+  return {.reader = "npz", .read = read, .seeds = seeds, .repair = repair_zip};
+}
 
 }  // namespace evenkeel::fuzz

@@ -8,6 +8,7 @@ namespace evenkeel::fuzz {
 Target safetensors_target();
 Target npy_target();
 Target npz_target();
+Target torch_target();
 Target idx_target();
 Target gzip_target();
 Target cifar10_target();

@@ -21,6 +21,7 @@
 #include <evenkeel/deploy/onnx_export.h>
 #include <evenkeel/deploy/onnx_network.h>
 #include <evenkeel/deploy/recalibrate.h>
+#include <evenkeel/deploy/state_dict.h>
 #include <evenkeel/io/checksum.h>
 #include <evenkeel/io/events.h>
 #include <evenkeel/io/file.h>
@@ -30,6 +31,7 @@
 #include <evenkeel/io/safetensors.h>
 #include <evenkeel/io/sequences.h>
 #include <evenkeel/io/table.h>
+#include <evenkeel/io/torch_checkpoint.h>
 #include <evenkeel/model/activation_kinds.h>
 #include <evenkeel/model/checksum.h>
 #include <evenkeel/model/config.h>
@@ -85,6 +87,7 @@
 #include <evenkeel/nn/loss.h>
 #include <evenkeel/nn/module.h>
 #include <evenkeel/nn/nn.h>
+#include <evenkeel/nn/recalibration.h>
 #include <evenkeel/norm/batch_norm.h>
 #include <evenkeel/norm/isa.h>
 #include <evenkeel/norm/row_norm.h>

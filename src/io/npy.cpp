@@ -6,6 +6,7 @@
 #include "io/atomic_writer.h"
 #include "io/bytes.h"
 #include "io/npy_header.h"
+#include "io/widen.h"
 #include <evenkeel/io/npy.h>
 
 namespace evenkeel::io {
@@ -14,23 +15,6 @@ namespace {
 // A header of the three known keys is about a hundred bytes long.
 constexpr std::uint64_t kMaxHeader = 64 * 1024;
 constexpr std::size_t kChunkItems = 8192;
-
-/// Converts `count` stored elements to the tensor's.
-using Convert = void (*)(const std::byte* from, void* to, std::size_t index, std::size_t count);
-
-template <class Stored, class Element>
-void widen(const std::byte* from, void* to, std::size_t index, std::size_t count) {
-  auto* out = static_cast<Element*>(to) + index;
-  for (std::size_t i = 0; i < count; ++i) {
-    out[i] = static_cast<Element>(load_le<Stored>(from + i * sizeof(Stored)));
-  }
-}
-
-void widen_half(const std::byte* from, void* to, std::size_t index, std::size_t count) {
-  auto* out = static_cast<float*>(to) + index;
-  for (std::size_t i = 0; i < count; ++i)
-    out[i] = half_to_float(load_le<std::uint16_t>(from + 2 * i));
-}
 
 struct StoredType {
   std::string_view name;  // without the byte order

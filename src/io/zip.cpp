@@ -81,7 +81,7 @@ Directory find_directory(const InputFile& file) {
     }
     return directory;
   }
-  origin.refuse("expected a zip archive, got no end of one; the file is cut short or not an npz");
+  origin.refuse("expected a zip archive, got no end of one; the file is cut short or of another kind");
 }
 
 /// The 64-bit fields of a zip64 extra block, in the order in which the entry lacks them.

@@ -1,4 +1,4 @@
-// The zip container of .npz archives.
+// The zip container of .npz archives and of PyTorch's files.
 #pragma once
 
 #include <cstdint>

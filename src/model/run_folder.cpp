@@ -22,8 +22,8 @@ bool is_folder(const fs::path& path) {
 /// Removes what a run writes, and nothing else that lies in the folder.
 void clear_run(const RunFolder& run) {
   // The configuration last: as long as something is left, the folder holds a run.
-  for (const fs::path& path :
-       {run.checkpoints(), run.weights(), run.best(), run.metrics(), run.events(), run.config()}) {
+  for (const fs::path& path : {run.checkpoints(), run.weights(), run.best(), run.ema(), run.swa(),
+                               run.metrics(), run.events(), run.config()}) {
     std::error_code error;
     fs::remove_all(path, error);
     if (error) {

@@ -20,6 +20,7 @@ constexpr const char* kFormat = "1";
 constexpr const char* kRunKey = "evenkeel.run";
 constexpr std::string_view kNetwork = model::kNetworkPrefix;
 constexpr std::string_view kOptimizer = "optimizer/";
+constexpr std::string_view kAverages = "averages/";
 constexpr std::string_view kProgress = "progress/";
 constexpr std::int64_t kEpochColumns = 10;
 constexpr std::int64_t kEvaluationColumns = 4;
@@ -152,6 +153,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& checkpoint) {
   file.metadata = checkpoint.metadata;
   append(file, kNetwork, checkpoint.network);
   append(file, kOptimizer, checkpoint.optimizer);
+  append(file, kAverages, checkpoint.averages);
   append(file, kProgress, pack(checkpoint.progress));
   file.metadata.insert_or_assign(kFormatKey, kFormat);
   model::add_checksum(file);
@@ -165,7 +167,7 @@ Checkpoint read_checkpoint(const fs::path& path) {
     fail<IoError>("[checkpoint] '{}' is not a checkpoint of format {}", where, kFormat);
   }
   model::verify_checksum(file, path);
-  return {part_of(file, kNetwork), part_of(file, kOptimizer),
+  return {part_of(file, kNetwork), part_of(file, kOptimizer), part_of(file, kAverages),
           unpack(part_of(file, kProgress), where), file.metadata};
 }
 

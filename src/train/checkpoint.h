@@ -15,6 +15,7 @@ namespace evenkeel::train {
 struct Checkpoint {
   nn::StateDict network;  ///< parameters and all buffers
   nn::StateDict optimizer;
+  nn::StateDict averages{};  ///< of the weights; empty where there are none
   Progress progress;
   std::map<std::string, std::string> metadata{};  ///< model::network_metadata, and what else helps
 };

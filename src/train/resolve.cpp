@@ -1,6 +1,7 @@
 // What "auto" means, and which settings do not go together.
 
 #include <array>
+#include <cmath>
 
 #include <evenkeel/core/error.h>
 #include <evenkeel/train/settings.h>
@@ -70,6 +71,20 @@ void check(const Settings& settings) {
   if (settings.patience > 0 && settings.validation == 0) {
     fail<UsageError>(
         "[settings] 'patience' needs a validation part; give 'validation', such as 0.1");
+  }
+  if (settings.swa >= 1 && settings.swa != std::floor(settings.swa)) {
+    fail<UsageError>(
+        "[settings] 'swa' is a part of the run below 1, such as 0.75, or a whole number of epochs, "
+        "got {}",
+        settings.swa);
+  }
+  if (settings.swa >= static_cast<double>(settings.epochs) && settings.swa >= 1) {
+    fail<UsageError>(
+        "[settings] 'swa' {} leaves no epoch of {} to average; give fewer, or a part such as 0.75",
+        settings.swa, settings.epochs);
+  }
+  if (settings.swa_lr && settings.swa == 0) {
+    fail<UsageError>("[settings] 'swa_lr' needs averaging; give 'swa', such as 0.75");
   }
   if (settings.resume && settings.out.empty()) {
     fail<UsageError>("[settings] 'resume' needs the run folder; give 'out'");

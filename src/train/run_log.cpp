@@ -84,6 +84,8 @@ void RunLog::end(const TrainResult& result) {
     line.add("test_loss", result.test->loss).add("test_accuracy", result.test->accuracy);
     events_.scalar("test/accuracy", result.test->accuracy, result.steps);
   }
+  if (result.ema) line.add("ema_test_accuracy", result.ema->accuracy);
+  if (result.swa) line.add("swa_test_accuracy", result.swa->accuracy);
   metrics_.write(line.str());
   events_.flush();
 }

@@ -178,6 +178,13 @@ void TerminalReporter::on_end(const TrainResult& result) {
     print(fmt::format("test accuracy {}, loss {} ({} samples)", percent(result.test->accuracy),
                       loss_text(result.test->loss), grouped(result.test->count)));
   }
+  const auto print_average = [this](const std::optional<Evaluation>& average, const char* name) {
+    if (!average) return;
+    print(fmt::format("averaged weights ({0}.safetensors): test accuracy {1}, loss {2}", name,
+                      percent(average->accuracy), loss_text(average->loss)));
+  };
+  print_average(result.ema, "ema");
+  print_average(result.swa, "swa");
   print(fmt::format("{} steps in {:.1f} s, {} samples/s", grouped(result.steps), result.seconds,
                     grouped(std::llround(result.samples_per_second))));
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "train/averages.h"
 #include "train/checkpoint.h"
 #include "train/run_log.h"
 #include "train/run_path.h"
@@ -18,6 +19,7 @@
 #include <evenkeel/model/run_folder.h>
 #include <evenkeel/nn/fusion.h>
 #include <evenkeel/nn/memory.h>
+#include <evenkeel/nn/recalibration.h>
 #include <evenkeel/optim/optim.h>
 #include <evenkeel/train/trainer.h>
 
@@ -145,6 +147,7 @@ struct Trainer::Impl {
         settings.schedule, optim::ScheduleOptions{.lr = *settings.lr,
                                                   .warmup = settings.warmup,
                                                   .steps_per_epoch = loader->batches_per_epoch()});
+    averages = std::make_unique<Averages>(*network, settings, loader->batches_per_epoch());
     progress.seed = static_cast<std::int64_t>(settings.seed);
   }
 
@@ -163,6 +166,10 @@ struct Trainer::Impl {
   void try_checkpoint();
   void save_last_checkpoint();
   void save_final_weights(TrainResult& result);
+  void save_averages(TrainResult& result);
+  std::optional<Evaluation> save_average(const std::optional<WeightAverage>& average,
+                                         const std::filesystem::path& path);
+  void renew_statistics(nn::Module& average);
   void count_time();
   template <class F>
   void log_to(F&& f);
@@ -177,7 +184,8 @@ struct Trainer::Impl {
   model::InputRecipe recipe() const {
     return {normalization.mean, normalization.stddev, splits.train.class_names};
   }
-  Evaluation evaluate_on(const data::Dataset& dataset);
+  Evaluation evaluate_on(const data::Dataset& dataset) { return evaluate_on(dataset, *network); }
+  Evaluation evaluate_on(const data::Dataset& dataset, nn::Module& which);
   int stop() const { return requested != 0 ? requested.load() : StopSignal::received(); }
   bool ended() const { return progress.epoch >= settings.epochs || progress.stopped_early != 0; }
 
@@ -193,6 +201,7 @@ struct Trainer::Impl {
   std::unique_ptr<Stepper> stepper;
   std::unique_ptr<data::Loader> loader;
   std::unique_ptr<optim::Schedule> schedule;
+  std::unique_ptr<Averages> averages;
   std::int64_t total_steps = 0;
 
   std::optional<model::RunFolder> folder;
@@ -249,6 +258,7 @@ void Trainer::Impl::restore() {
   if (found) {
     network->load_state_dict(found->checkpoint.network);
     optimizer->load_state_dict(found->checkpoint.optimizer);
+    averages->load_state_dict(found->checkpoint.averages);
     progress = std::move(found->checkpoint.progress);
     saved_step = progress.step;
   } else {
@@ -312,8 +322,9 @@ void Trainer::Impl::log_to(F&& f) {
 }
 
 void Trainer::Impl::take_step(const data::Batch& batch) {
-  const double lr = schedule->lr_at(progress.step, total_steps);
+  const double lr = averages->rate(progress.step, schedule->lr_at(progress.step, total_steps));
   const StepOutcome outcome = stepper->step(batch, lr);
+  if (!outcome.skipped) averages->after_step();
   ++progress.step;
   ++progress.batch;
   progress.epoch_lr = lr;
@@ -383,6 +394,7 @@ void Trainer::Impl::end_epoch() {
   record.lr = progress.epoch_lr;
   record.seconds = progress.epoch_seconds;
   record.skipped = progress.epoch_skipped;
+  averages->after_epoch(progress.step);
   if (splits.validation.size() > 0) record.validation = evaluate_on(splits.validation);
   judge(record);
   progress.history.push_back(record);
@@ -418,8 +430,8 @@ void Trainer::Impl::save_checkpoint() {
   progress.metrics_bytes = ignored ? 0 : static_cast<std::int64_t>(written);
   auto metadata = model::network_metadata(options, recipe());
   metadata.emplace("step", fmt::format("{}", progress.step));
-  checkpoints->write(
-      {network->state_dict(), optimizer->state_dict(), progress, std::move(metadata)});
+  checkpoints->write({network->state_dict(), optimizer->state_dict(), averages->state_dict(),
+                      progress, std::move(metadata)});
   saved_step = progress.step;
 }
 
@@ -472,7 +484,10 @@ TrainResult Trainer::Impl::finish() {
   result.evaluations = progress.evaluations;
   result.best_epoch = progress.best_epoch;
   result.best_accuracy = progress.best_accuracy;
-  if (result.finished) save_final_weights(result);
+  if (result.finished) {
+    save_final_weights(result);
+    save_averages(result);
+  }
   log_to([&] { log->end(result); });
   reporter.on_end(result);
   if (result.finished && !unsaved.empty()) {
@@ -496,9 +511,58 @@ void Trainer::Impl::save_final_weights(TrainResult& result) {
   }
 }
 
-Evaluation Trainer::Impl::evaluate_on(const data::Dataset& dataset) {
+void Trainer::Impl::save_averages(TrainResult& result) {
+  result.ema = save_average(averages->ema(), folder->ema());
+  result.swa = save_average(averages->swa(), folder->swa());
+}
+
+/// With running statistics of its own: those of the run belong to other weights.
+std::optional<Evaluation> Trainer::Impl::save_average(const std::optional<WeightAverage>& average,
+                                                      const std::filesystem::path& path) {
+  if (!average) return std::nullopt;
+  const std::string name = path.stem().string();
+  if (average->count() == 0) {
+    reporter.on_warning(fmt::format("[train] the run ended before {} began; there is no {}", name,
+                                    path.filename().string()));
+    return std::nullopt;
+  }
+  const std::unique_ptr<nn::Module> copy = network->clone();
+  average->copy_to(*copy);
+  std::map<std::string, std::string> extra{
+      {"step", fmt::format("{}", progress.step)},
+      {"average", fmt::format("{} of {} weights", name, average->count())}};
+  std::optional<Evaluation> evaluation;
+  try {
+    renew_statistics(*copy);
+    if (splits.test.size() > 0) {
+      evaluation = evaluate_on(splits.test, *copy);
+      extra["test_accuracy"] = fmt::format("{}", evaluation->accuracy);
+    }
+    model::save_network(path, *copy, options, recipe(), extra);
+  } catch (const Error& error) {
+    fail<IoError>("[train] training is complete, but its averaged weights are not saved: {}; {}",
+                  error.what(), last_checkpoint());
+  }
+  return evaluation;
+}
+
+/// Over the training samples as they are, without augmentation.
+void Trainer::Impl::renew_statistics(nn::Module& average) {
+  if (!nn::can_recalibrate(average)) return;
+  data::LoaderOptions batches = loader->options();
+  batches.augment = {};
+  batches.last = data::LastBatch::keep;
+  const auto source = [&](const auto& take) {
+    data::Loader all(splits.train, batches);
+    all.start(0);
+    for (data::Batch batch; all.next(batch);) take(batch.x, nn::Lengths(batch.lengths));
+  };
+  nn::recalibrate(average, source);
+}
+
+Evaluation Trainer::Impl::evaluate_on(const data::Dataset& dataset, nn::Module& which) {
   return evaluate(
-      *network, dataset, normalization,
+      which, dataset, normalization,
       {.layout = loader->options().layout, .dtype = loader->options().dtype, .progress = {}});
 }
 

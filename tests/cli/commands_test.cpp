@@ -16,8 +16,8 @@ using nlohmann::json;
 class Command : public testing::CommandLine {};
 
 TEST_F(Command, EveryCommandHasHelpWithExamples) {
-  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export",
-                           "recalibrate", "doctor", "bench", "info"}) {
+  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export", "import",
+                           "fold", "recalibrate", "doctor", "bench", "info"}) {
     const testing::Outcome outcome = run({name, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -28,8 +28,8 @@ TEST_F(Command, EveryCommandHasHelpWithExamples) {
 }
 
 TEST_F(Command, HelpFitsATerminal) {
-  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export",
-                           "recalibrate", "doctor", "bench", "info"}) {
+  for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export", "import",
+                           "fold", "recalibrate", "doctor", "bench", "info"}) {
     std::istringstream lines(run({name, "--help"}).out);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 82U) << line;
   }

@@ -6,11 +6,13 @@
 #include <zlib.h>
 
 #include "io/io_testing.h"
+#include "io/torch_file.h"
 #include <evenkeel/io/idx.h>
 #include <evenkeel/io/image.h>
 #include <evenkeel/io/npy.h>
 #include <evenkeel/io/safetensors.h>
 #include <evenkeel/io/table.h>
+#include <evenkeel/io/torch_checkpoint.h>
 
 namespace evenkeel::io {
 namespace {
@@ -44,6 +46,11 @@ std::vector<Format> formats() {
          write_npz(path, {{"a", sample()}, {"b", sample(DType::u8)}});
        },
        [](const auto& path) { read_npz(path); }},
+      {"pt",
+       [](const auto& path) {
+         testing::write_bytes(path, evenkeel::testing::torch_state_bytes({{"a", sample()}}));
+       },
+       [](const auto& path) { read_torch_checkpoint(path); }},
       {"idx", [](const auto& path) { testing::write_bytes(path, idx_text()); },
        [](const auto& path) { read_idx(path); }},
       {"idx.gz",

@@ -3,12 +3,14 @@
 
 #include "io/cost.h"
 #include "io/io_testing.h"
+#include "io/torch_file.h"
 #include <evenkeel/io/file.h>
 #include <evenkeel/io/idx.h>
 #include <evenkeel/io/image.h>
 #include <evenkeel/io/npy.h>
 #include <evenkeel/io/safetensors.h>
 #include <evenkeel/io/table.h>
+#include <evenkeel/io/torch_checkpoint.h>
 
 namespace evenkeel::io {
 namespace {
@@ -93,6 +95,42 @@ std::vector<Lie> npy_lies() {
   add("zero_beside_overflow", file("<f4", "(0, 9223372036854775807, 9223372036854775807)"));
   add("widened", file("|i1", "(1152921504606846976,)"));
   add("header_of_4_gib", std::string("\x93NUMPY\x02\x00\xff\xff\xff\xff", 12) + "{}");
+  return lies;
+}
+
+std::vector<Lie> torch_lies() {
+  using evenkeel::testing::pickle_dict;
+  using evenkeel::testing::pickle_tensor;
+  using evenkeel::testing::pickle_text;
+  using evenkeel::testing::torch_bytes;
+  using evenkeel::testing::TorchView;
+  std::vector<Lie> lies;
+  const Reader read = [](const auto& path) { read_torch_checkpoint(path); };
+  const std::string data(16, 'x');
+  const auto file = [&](const TorchView& view) {
+    return torch_bytes(pickle_dict({{"a", pickle_tensor(view)}}), {{"0", data}});
+  };
+  const std::string whole = file({.count = 4, .shape = {4}, .strides = {1}});
+  const auto add = [&](const std::string& name, const std::string& bytes) {
+    lies.push_back({"torch_" + name, whole, bytes, read});
+  };
+  constexpr std::int64_t kHuge = std::int64_t{1} << 62;
+  add("largest_storage", file({.count = kHuge, .shape = {kHuge}, .strides = {1}}));
+  add("largest_tensor", file({.count = 4, .shape = {kHuge}, .strides = {1}}));
+  add("one_element_2_40_times", file({.count = 4, .shape = {1 << 20, 1 << 20}, .strides = {0, 0}}));
+  add("wrapping_product", file({.count = 4, .shape = {kHuge, 4}, .strides = {0, 1}}));
+  add("wrapping_strides", file({.count = 4, .shape = {2, 2}, .strides = {kHuge, kHuge}}));
+  add("zero_beside_overflow", file({.count = 4, .shape = {0, kHuge, 8}, .strides = {0, 1, 1}}));
+  add("text_of_4_gib", torch_bytes("}X\xff\xff\xff\xff", {{"0", data}}));
+  add("remembered_at_2_32", torch_bytes("}r\xff\xff\xff\xff", {{"0", data}}));
+  std::string copies =
+      "}(" + pickle_text("t") + pickle_tensor({.count = 50'000, .shape = {50'000}, .strides = {1}});
+  for (int i = 0; i < 200; ++i) {
+    copies += pickle_text(fmt::format("{}", i)) +
+              pickle_tensor({.count = 50'000, .shape = {50'000}, .strides = {1}});
+  }
+  add("one_storage_200_times", torch_bytes(copies + "u", {{"0", std::string(200'000, 'x')}}));
+  lies.back().asked = 4096;  // of a file of 0.3 MB
   return lies;
 }
 
@@ -248,6 +286,7 @@ TEST(LyingHeader, safetensors_is_refused_for_little) {
 }
 TEST(LyingHeader, npy_is_refused_for_little) { expect_refused_for_little(npy_lies()); }
 TEST(LyingHeader, npz_is_refused_for_little) { expect_refused_for_little(npz_lies()); }
+TEST(LyingHeader, torch_is_refused_for_little) { expect_refused_for_little(torch_lies()); }
 TEST(LyingHeader, idx_is_refused_for_little) { expect_refused_for_little(idx_lies()); }
 TEST(LyingHeader, images_are_refused_for_little) { expect_refused_for_little(images_lies()); }
 TEST(LyingHeader, gzip_bombs_are_refused_for_little) { expect_refused_for_little(gzip_lies()); }

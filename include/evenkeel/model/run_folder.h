@@ -65,6 +65,8 @@ class RunFolder {
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path weights() const { return path_ / "final.safetensors"; }
   std::filesystem::path best() const { return path_ / "best.safetensors"; }
+  std::filesystem::path ema() const { return path_ / "ema.safetensors"; }
+  std::filesystem::path swa() const { return path_ / "swa.safetensors"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   std::filesystem::path events() const { return path_ / "events"; }
 

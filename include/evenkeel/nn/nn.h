@@ -56,3 +56,4 @@
 #include <evenkeel/nn/loss.h>
 #include <evenkeel/nn/memory.h>
 #include <evenkeel/nn/module.h>
+#include <evenkeel/nn/recalibration.h>

@@ -67,10 +67,11 @@ struct StepEvaluation {
 
 struct TrainResult {
   std::filesystem::path folder;
-  bool finished = false;           ///< false: interrupted, and a checkpoint was written
-  bool stopped_early = false;      ///< by Settings::patience
-  int signal = 0;                  ///< that interrupted the run
-  std::optional<Evaluation> test;  ///< final weights on the test part, where there is one
+  bool finished = false;               ///< false: interrupted, and a checkpoint was written
+  bool stopped_early = false;          ///< by Settings::patience
+  int signal = 0;                      ///< that interrupted the run
+  std::optional<Evaluation> test;      ///< final weights on the test part, where there is one
+  std::optional<Evaluation> ema, swa;  ///< averaged weights on it, where there are any
   std::int64_t steps = 0;
   std::int64_t skipped = 0;
   double seconds = 0;  ///< of training, without evaluations; over all parts of a resumed run

@@ -39,6 +39,12 @@ struct Settings {
   double clip = 0;  ///< 0: off
   double label_smoothing = 0;
 
+  double ema = 0;  ///< decay of a moving average of the weights; 0: none
+  /// Where averaging of the epochs' last weights begins: a part of the run, or from 1 a number of
+  /// epochs; 0: none.
+  double swa = 0;
+  std::optional<double> swa_lr;  ///< the rate from there on; empty: as scheduled
+
   std::string norm = "auto";  ///< a word of norm_kinds(); auto: batch, or layer in encoder-small
   std::string placement = "before";
   std::string activation = "auto";  ///< in place of ReLU; see model::parse_activation()
