@@ -81,6 +81,14 @@ TEST_F(ImportCommand, inspect_lists_the_tensors_of_a_checkpoint) {
   EXPECT_EQ(list["tensors"][0]["name"], "module.1.weight");
 }
 
+TEST_F(ImportCommand, a_damaged_file_of_our_own_is_found_by_its_checksum) {
+  std::string bytes = testing::read_text(folder() / "a run/final.safetensors");
+  bytes[bytes.size() - 3] = static_cast<char>(bytes[bytes.size() - 3] ^ 1);
+  testing::write_text(folder() / "damaged.safetensors", bytes);
+  expect_fault({"import", "damaged.safetensors", "--into", "a run"}, 1,
+               {"damaged.safetensors", "checksum"});
+}
+
 TEST_F(ImportCommand, mistakes_are_named) {
   expect_fault({"import", "weights.pt"}, 2, {"--net and --input"});
   expect_fault({"import", "weights.h5", "--into", "a run"}, 2, {".safetensors, .pt"});
