@@ -39,7 +39,7 @@ for group in "$@"; do
     fuzz-coverage) packages+=("llvm:what the fuzzers reach") ;;
     torchvision)
       packages+=(
-        "python3-torch:networks to be read"
+        "python3-torch:networks and weights to be read"
         "python3-torchvision:networks to be read"
         "python3-onnx:onnx.checker"
       ) ;;

@@ -21,6 +21,7 @@ struct ImportArguments {
   std::string output;
   std::string into;
   std::string dict;
+  std::string match = "name";
   std::string from;
   std::string config;
   std::optional<std::string> net, norm, placement, activation;
@@ -176,18 +177,32 @@ std::string report_text(const ImportArguments& arguments, const Target& target,
   return text;
 }
 
+void match_in_order(const ImportArguments& arguments, nn::Module& network,
+                    deploy::ReadState& state) {
+  if (arguments.weights.ends_with(".safetensors")) {
+    fail<UsageError>(
+        "[import] a .safetensors file does not keep the order of its tensors; leave --match out");
+  }
+  try {
+    state.tensors = deploy::named_in_order(network, state.tensors);
+  } catch (const Error& error) {
+    fail<UsageError>("{} (in '{}')", error.what(), arguments.weights);
+  }
+  state.notes.emplace_back("matched in order: names are the network's own");
+}
+
 int run_import(const ImportArguments& arguments) {
   check(arguments);
-  const deploy::ReadState state =
-      deploy::read_state_dict(arguments.weights, {.dict = arguments.dict});
+  deploy::ReadState state = deploy::read_state_dict(arguments.weights, {.dict = arguments.dict});
   Target target = make_target(arguments);
+  if (arguments.match == "order") match_in_order(arguments, *target.network, state);
   // Without an output the report is all that is wanted, whatever it says.
   const bool strict = !arguments.partial && !arguments.output.empty();
   deploy::LoadReport report = deploy::match_by_name(*target.network, state.tensors);
   if (strict && !report.fits()) {
     fail<UsageError>(
         "[import] '{}' does not fit the network: {} of {} tensors fit, {}; leave -o out to see all "
-        "of them, or give --partial to load what fits",
+        "of them, give --partial to load what fits, or --match order where only names differ",
         arguments.weights, report.loaded.size(), state.tensors.size(), report.faults());
   }
   if (!arguments.output.empty()) {
@@ -262,6 +277,10 @@ Action define_import(CLI::App& app) {
       ->option_text("FILE");
   app.add_option("--dict", arguments->dict, "the dict of a checkpoint that holds the network")
       ->option_text("NAME");
+  app.add_option("--match", arguments->match,
+                 "name, or order: where layers have other names but the same order (name)")
+      ->check(CLI::IsMember({"name", "order"}))
+      ->option_text("HOW");
   app.add_flag("--partial", arguments->partial, "load what fits and leave the rest as it is");
   add_network_options(app, *arguments);
   add_norm_options(app, *arguments);
@@ -272,6 +291,7 @@ Action define_import(CLI::App& app) {
       "Examples:\n"
       "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32\n"
       "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32 -o r20.safetensors\n"
+      "  evenkeel import torchs.pt --net resnet20 --input 3,32,32 --match order\n"
       "  evenkeel import weights.safetensors --into runs/mnist -o new.safetensors\n"
       "  evenkeel import k.safetensors --from keras --config net.toml --partial");
   return [arguments] { return run_import(*arguments); };

@@ -58,7 +58,52 @@ void note_conversions(const std::map<std::string, Tensor>& own, const nn::StateD
   }
 }
 
+/// "3.body" and "weight" of "3.body.weight".
+std::pair<std::string, std::string> parts_of(const std::string& name) {
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string::npos) return {"", name};
+  return {name.substr(0, dot), name.substr(dot + 1)};
+}
+
+std::vector<std::pair<std::string, Tensor>> without_counts(const nn::StateDict& state) {
+  nn::StateDict kept;
+  for (const auto& entry : state) {
+    if (!is_count(entry.first)) kept.push_back(entry);
+  }
+  return kept;
+}
+
 }  // namespace
+
+nn::StateDict named_in_order(nn::Module& network, const nn::StateDict& state) {
+  const nn::StateDict own = without_counts(network.state_dict(/*exported_only=*/true));
+  const nn::StateDict given = without_counts(state);
+  if (own.size() != given.size()) {
+    fail<Error>(
+        "[state dict] expected the network's {} tensors to match in order, got {}; those of other "
+        "networks match by name alone",
+        own.size(), given.size());
+  }
+  std::map<std::string, std::string> layers;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const auto [layer, last] = parts_of(own[i].first);
+    const auto [other, other_last] = parts_of(given[i].first);
+    const bool one_layer = layers.emplace(other, layer).first->second == layer;
+    if (last != other_last || own[i].second.shape() != given[i].second.shape() || !one_layer) {
+      fail<Error>("[state dict] expected '{}' {} as tensor {} in order, got '{}' {}", own[i].first,
+                  own[i].second.shape().str(), i + 1, given[i].first,
+                  given[i].second.shape().str());
+    }
+  }
+  nn::StateDict renamed;
+  for (const auto& [name, tensor] : state) {
+    const auto [other, last] = parts_of(name);
+    const auto layer = layers.find(other);
+    if (layer == layers.end()) fail<Error>("[state dict] '{}' is of a layer without tensors", name);
+    renamed.emplace_back(layer->second.empty() ? last : layer->second + "." + last, tensor);
+  }
+  return renamed;
+}
 
 std::string LoadReport::faults() const {
   std::vector<std::string> parts;

@@ -11,6 +11,7 @@
 #include <evenkeel/deploy/state_dict.h>
 #include <evenkeel/io/safetensors.h>
 #include <evenkeel/io/torch_checkpoint.h>
+#include <evenkeel/model/checksum.h>
 #include <evenkeel/model/run_folder.h>
 
 namespace evenkeel::deploy {
@@ -88,6 +89,7 @@ ReadState read_safetensors(const fs::path& path, const ReadOptions& options) {
                      options.dict);
   }
   io::TensorFile file = io::read_safetensors(path);
+  if (file.metadata.contains(model::kChecksumKey)) model::verify_checksum(file, path);
   ReadState state;
   for (auto& [name, tensor] : file.tensors) {
     if (name.starts_with(model::kNetworkPrefix)) {

@@ -11,11 +11,11 @@ using nlohmann::json;
 class ImportCommand : public testing::CommandLine {
  protected:
   /// The run's weights as torch.save would have written them, but for one tensor.
-  void write_torch_file(const std::string& without = "") {
+  void write_torch_file(const std::string& without = "", const std::string& prefix = "module.") {
     std::vector<std::pair<std::string, Tensor>> tensors;
     const io::TensorFile weights = io::read_safetensors(folder() / "weights.safetensors");
     for (const auto& [name, tensor] : weights.tensors) {
-      if (name != without) tensors.emplace_back("module." + name, tensor);
+      if (name != without) tensors.emplace_back(prefix + name, tensor);
     }
     testing::write_text(folder() / "weights.pt", testing::torch_state_bytes(tensors));
   }
@@ -75,10 +75,31 @@ TEST_F(ImportCommand, what_does_not_fit_is_reported_and_not_written) {
   EXPECT_TRUE(std::filesystem::exists(folder() / "new.safetensors"));
 }
 
+TEST_F(ImportCommand, layers_of_other_names_match_in_order) {
+  write_torch_file("", "layer");
+  expect_fault({"import", "weights.pt", "--into", "a run", "-o", "new.safetensors"}, 2,
+               {"0 of 14 tensors fit", "--match order"});
+  const json report = run_json({"import", "weights.pt", "--into", "a run", "--match", "order", "-o",
+                                "new.safetensors", "--json"});
+  EXPECT_EQ(report["loaded"].size(), 14U);
+  expect_fault({"import", "weights.safetensors", "--into", "a run", "--match", "order"}, 2,
+               {"does not keep the order"});
+  write_torch_file("7.bias", "layer");
+  expect_fault({"import", "weights.pt", "--into", "a run", "--match", "order"}, 2, {"weights.pt"});
+}
+
 TEST_F(ImportCommand, inspect_lists_the_tensors_of_a_checkpoint) {
   const json list = run_json({"inspect", "weights.pt", "--json"});
   EXPECT_EQ(list["tensors"].size(), 14U);
   EXPECT_EQ(list["tensors"][0]["name"], "module.1.weight");
+}
+
+TEST_F(ImportCommand, a_damaged_file_of_our_own_is_found_by_its_checksum) {
+  std::string bytes = testing::read_text(folder() / "a run/final.safetensors");
+  bytes[bytes.size() - 3] = static_cast<char>(bytes[bytes.size() - 3] ^ 1);
+  testing::write_text(folder() / "damaged.safetensors", bytes);
+  expect_fault({"import", "damaged.safetensors", "--into", "a run"}, 1,
+               {"damaged.safetensors", "checksum"});
 }
 
 TEST_F(ImportCommand, mistakes_are_named) {

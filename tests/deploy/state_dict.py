@@ -44,6 +44,41 @@ def convnet():
         nn.Flatten(), nn.Linear(5 * 4 * 4, 4))
 
 
+class Block(nn.Module):
+    """As torchvision names the parts of one."""
+
+    def __init__(self, channels, width, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU()
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = None
+        if stride != 1:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet20(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = nn.Sequential(*(Block(16, 16, 1) for _ in range(3)))
+        self.layer2 = nn.Sequential(Block(16, 32, 2), Block(32, 32, 1), Block(32, 32, 1))
+        self.layer3 = nn.Sequential(Block(32, 64, 2), Block(64, 64, 1), Block(64, 64, 1))
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.bn1(self.conv1(x)))
+        return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+
+
 def outputs(net, folder, name):
     x = torch.from_numpy(numpy.load(f"{folder}/{name}.x.npy"))
     with torch.no_grad():
@@ -56,14 +91,14 @@ def outputs(net, folder, name):
 def main():
     action, folder, name = sys.argv[1:]
     torch.manual_seed(5)
-    net = {"mlp": mlp, "convnet": convnet}[name]()
+    net = {"mlp": mlp, "convnet": convnet, "resnet20": ResNet20}[name]()
     if action == "load":
         net.load_state_dict(read_safetensors(f"{folder}/{name}.safetensors"), strict=True)
         outputs(net, folder, name)
         return
-    for module in net:
+    for module in net.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            nn.init.normal_(module.weight)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)

@@ -117,6 +117,26 @@ TEST(LoadByName, SaysWhatIsRounded) {
             std::vector<std::string>{"1 tensor of f64 rounded to f32"});
 }
 
+TEST(NamedInOrder, TakesOtherNamesInTheSameOrder) {
+  nn::Sequential from = small_network(1), to = small_network(2);
+  nn::StateDict state = copy_of(from, true);
+  for (auto& [name, tensor] : state) name = (name[0] == '0' ? "fc" : "norm") + name.substr(1);
+  EXPECT_TRUE(load_by_name(to, named_in_order(to, state)).fits());
+  EXPECT_TRUE(same_state(copy_of(to, true), copy_of(from, true)));
+  nn::StateDict turned = state;
+  std::swap(turned[0], turned[1]);
+  EXPECT_TRUE(contains(error_of<Error>([&] { named_in_order(to, turned); }),
+                       "expected '0.weight' [4, 3] as tensor 1 in order, got 'fc.bias' [4]"));
+  turned = state;
+  turned[3].first = "other.bias";
+  turned[2].first = "fc.weight";
+  EXPECT_TRUE(contains(error_of<Error>([&] { named_in_order(to, turned); }), "'1.weight'"));
+  state.pop_back();
+  EXPECT_TRUE(load_by_name(to, named_in_order(to, state)).fits());  // a count of batches
+  state.pop_back();
+  EXPECT_TRUE(contains(error_of<Error>([&] { named_in_order(to, state); }), "6 tensors"));
+}
+
 TEST(ReadStateDict, TakesTheDictOfTheNetwork) {
   const std::string weight = pickle_tensor({.count = 2, .shape = {2}, .strides = {1}});
   const std::string head = pickle_tensor({.count = 2, .shape = {1}, .strides = {1}});

@@ -10,6 +10,7 @@
 #include "train/runs.h"
 #include <evenkeel/deploy/state_dict.h>
 #include <evenkeel/io/npy.h>
+#include <evenkeel/model/network.h>
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/conv.h>
@@ -49,6 +50,7 @@ nn::Sequential make_network(const std::string& name) {
 }
 
 Tensor input_of(const std::string& name, std::uint64_t seed) {
+  if (name == "resnet20") return random_tensor({8, 3, 32, 32}, seed);
   return random_tensor(name == "mlp" ? Shape{16, 12} : Shape{16, 2, 8, 8}, seed);
 }
 
@@ -117,6 +119,22 @@ TEST_P(StateDictTorchLong, SavedThereGivesTheSameHere) {
                        "nothing of a file is ever executed"));
   EXPECT_TRUE(contains(error_of<IoError>([&] { read_state_dict(file(".old.pt")); }),
                        "save it again with torch.save"));
+}
+
+/// A network whose layers have the names of torchvision.
+using StateDictInOrderLong = StateDictTorchLong;
+INSTANTIATE_TEST_SUITE_P(Networks, StateDictInOrderLong, ::testing::Values("resnet20"));
+
+TEST_P(StateDictInOrderLong, OtherNamesMatchInOrder) {
+  ASSERT_TRUE(script("save"));
+  model::NetworkOptions options;
+  options.net = GetParam();
+  options.input = {3, 32, 32};
+  const auto net = model::build_network(options, 1);
+  const nn::StateDict state = read_state_dict(file(".pt")).tensors;
+  EXPECT_FALSE(match_by_name(*net, state).fits());
+  EXPECT_TRUE(load_by_name(*net, named_in_order(*net, state)).fits());
+  expect_same_outputs(*net, "matched in order");
 }
 
 }  // namespace

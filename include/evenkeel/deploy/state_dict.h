@@ -47,6 +47,12 @@ struct ReadState {
 /// dicts there are where none was asked for and several would do.
 ReadState read_state_dict(const std::filesystem::path& path, const ReadOptions& options = {});
 
+/// The state under the network's names, for one that was registered in the same order under others
+/// (layer1.0.conv1.weight for 3.body.0.weight): tensor by tensor the last part of the name and the
+/// shape must agree. Counts of batches go with their layer. Throws Error naming the first pair that
+/// differs. Only for files that keep the order, as PyTorch's do and .safetensors ones do not.
+nn::StateDict named_in_order(nn::Module& network, const nn::StateDict& state);
+
 struct LoadReport {
   struct Mismatch {
     std::string name;
