@@ -16,6 +16,7 @@
 #include <evenkeel/data/glyphs.h>
 #include <evenkeel/data/loader.h>
 #include <evenkeel/data/source.h>
+#include <evenkeel/deploy/difference.h>
 #include <evenkeel/deploy/doctor.h>
 #include <evenkeel/deploy/onnx.h>
 #include <evenkeel/deploy/onnx_export.h>
