@@ -74,7 +74,7 @@ Difference difference(const NormFacts& norm, std::size_t c) {
 
 std::string apart_text(double shift, double ratio, const std::string& channels) {
   std::string text;
-  if (shift > kShift) text = fmt::format("means up to {:.1f} σ", shift);
+  if (shift > kShift) text = fmt::format("means up to {:.2g} σ", shift);
   if (ratio > kRatio) {
     text += fmt::format("{}variances up to {:.3g} times", text.empty() ? "" : " and ", ratio);
   }
