@@ -50,7 +50,9 @@ deploy::DoctorOptions options_for(const DoctorArguments& arguments, const Loaded
   deploy::DoctorOptions options;
   options.training_batch = training_batch(run);
   options.sample = run.model.options.input;
-  options.recalibrated = run.model.metadata.contains("recalibrated");
+  // Averaged weights (ema, swa) get statistics of their own.
+  const auto& notes = run.model.metadata;
+  options.recalibrated = notes.contains("recalibrated") || notes.contains("average");
   options.training_norms = run.training_norms;
   options.samples = arguments.samples;
   options.batch_size = run.batch.value_or(arguments.batch_size);

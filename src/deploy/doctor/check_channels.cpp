@@ -14,17 +14,19 @@ namespace {
 /// some γ pass through 0 by chance; few of them are so near it.
 constexpr double kDead = 1e-4;
 constexpr double kDeadAbsolute = 1e-6;
-/// σ² of a constant channel, relative to ε and absolute, and σ relative to |μ|.
+/// σ² of a constant channel, relative to ε and absolute, and σ relative to |μ|, where that is no
+/// larger than this: beyond, it is the mean that is wrong.
 constexpr double kConstant = 1e-2;
 constexpr double kConstantAbsolute = 1e-6;
 constexpr double kConstantSpread = 1e-6;
+constexpr double kLargestMean = 1e4;
 /// The part of a layer's channels that may be dead or constant: training leaves some behind.
 constexpr double kLeftBehind = 0.05;
 /// The part of a layer's channels that may vary less than ε.
 constexpr double kBelowEps = 0.1;
 
 bool is_constant(double mean, double var, double eps) {
-  const double spread = kConstantSpread * mean;
+  const double spread = std::abs(mean) <= kLargestMean ? kConstantSpread * mean : 0;
   return var <= std::max(std::min(kConstant * eps, kConstantAbsolute), spread * spread);
 }
 

@@ -72,9 +72,35 @@ Difference difference(const NormFacts& norm, std::size_t c) {
   return result;
 }
 
+/// How those of a layer differ.
+struct Apart {
+  std::vector<std::size_t> channels;
+  std::size_t large = 0;  ///< channels that differ much
+  double shift = 0, ratio = 1;
+  bool found = false;  ///< enough for a finding
+};
+
+Apart compare(const NormFacts& norm) {
+  Apart result;
+  if (!norm.tracked || norm.survey == nullptr) return result;
+  for (std::size_t c = 0; c < norm.channels(); ++c) {
+    if (!norm.sound(c) || !norm.survey->finite[c]) continue;
+    const Difference one = difference(norm, c);
+    if (!one.sure) continue;
+    result.channels.push_back(c);
+    result.large += one.shift > kLargeShift || one.ratio > kLargeRatio ? 1 : 0;
+    result.shift = std::max(result.shift, one.shift);
+    result.ratio = std::max(result.ratio, one.ratio);
+  }
+  const double many = kManyChannels * static_cast<double>(norm.channels());
+  result.found = result.large > 0 ||
+                 (!result.channels.empty() && static_cast<double>(result.channels.size()) >= many);
+  return result;
+}
+
 std::string apart_text(double shift, double ratio, const std::string& channels) {
   std::string text;
-  if (shift > kShift) text = fmt::format("means up to {:.1f} σ", shift);
+  if (shift > kShift) text = fmt::format("means up to {:.2g} σ", shift);
   if (ratio > kRatio) {
     text += fmt::format("{}variances up to {:.3g} times", text.empty() ? "" : " and ", ratio);
   }
@@ -107,27 +133,18 @@ void check_values_finite(const Examination& patient, Findings& findings) {
   }
 }
 
+bool unlike_data(const NormFacts& norm) { return compare(norm).found; }
+
 void check_far_apart(const Examination& patient, Findings& findings) {
   for (const NormFacts& norm : patient.norms) {
-    if (!norm.tracked || norm.survey == nullptr) continue;
-    std::vector<std::size_t> chosen;
-    std::size_t large = 0;
-    double shift = 0, ratio = 1;
-    for (std::size_t c = 0; c < norm.channels(); ++c) {
-      if (!norm.sound(c) || !norm.survey->finite[c]) continue;
-      const Difference one = difference(norm, c);
-      if (!one.sure) continue;
-      chosen.push_back(c);
-      large += one.shift > kLargeShift || one.ratio > kLargeRatio ? 1 : 0;
-      shift = std::max(shift, one.shift);
-      ratio = std::max(ratio, one.ratio);
-    }
-    const auto channels = static_cast<double>(norm.channels());
-    if (large == 0 && static_cast<double>(chosen.size()) < kManyChannels * channels) continue;
-    if (chosen.empty()) continue;
-    findings.add(norm.path(), apart_text(shift, ratio, channels_text(chosen, norm.channels())),
-                 static_cast<double>(large) >= kMostChannels * channels ? Severity::error
-                                                                        : Severity::warning);
+    const Apart apart = compare(norm);
+    if (!apart.found) continue;
+    const bool most =
+        static_cast<double>(apart.large) >= kMostChannels * static_cast<double>(norm.channels());
+    findings.add(
+        norm.path(),
+        apart_text(apart.shift, apart.ratio, channels_text(apart.channels, norm.channels())),
+        most ? Severity::error : Severity::warning);
   }
 }
 

@@ -44,10 +44,14 @@ void check_few_updates(const Examination& patient, Findings& findings) {
     if (norm.batches == 0) continue;  // statistics from elsewhere, such as an imported model's
     const double part = std::pow(1 - *momentum, static_cast<double>(norm.batches));
     if (part <= kInitialPart) continue;
+    // Where data say that they are right, they may have been taken in another way.
+    const bool right = norm.survey != nullptr && !unlike_data(norm);
     findings.add(norm.path(),
                  fmt::format("{} batch{} with momentum {:g}: the initial 0 and 1 still make up "
-                             "{:.0f} %",
-                             norm.batches, norm.batches == 1 ? "" : "es", *momentum, 100 * part));
+                             "{:.0f} %{}",
+                             norm.batches, norm.batches == 1 ? "" : "es", *momentum, 100 * part,
+                             right ? "; but they are like those of the data" : ""),
+                 right ? Severity::info : Severity::warning);
   }
 }
 

@@ -70,6 +70,9 @@ class Findings {
   std::vector<Finding>& out_;
 };
 
+/// Whether the running statistics differ from those of the data; false without data.
+bool unlike_data(const NormFacts& norm);
+
 /// "all 64 channels", "channel 3 of 64", "5 of 64 channels (1, 7, 9, …)".
 std::string channels_text(const std::vector<std::size_t>& chosen, std::size_t all);
 
