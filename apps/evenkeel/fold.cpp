@@ -1,7 +1,9 @@
 // evenkeel fold
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -79,8 +81,10 @@ void save(LoadedRun& run, const std::string& path) {
   model::NetworkOptions options = run.model.options;
   options.layers = model::layer_list(*run.model.network);
   options.net = "config";
-  model::save_network(path, *run.model.network, options, run.model.recipe,
-                      {{"folded", run.model.options.net}});
+  std::map<std::string, std::string> notes{{"folded", run.model.options.net}};
+  const auto recalibrated = run.model.metadata.find("recalibrated");
+  if (recalibrated != run.model.metadata.end()) notes.insert(*recalibrated);
+  model::save_network(path, *run.model.network, options, run.model.recipe, notes);
 }
 
 Json to_json(const FoldArguments& arguments, const nn::FoldReport& report,
@@ -150,9 +154,9 @@ Action define_fold(CLI::App& app) {
       ->option_text("N");
   app.add_flag("--json", arguments->json, "print one JSON object");
   app.footer(
-      "Puts batch norms into the layers with weights before or behind them, says which stay and\n"
-      "why, and compares the result with the network as it was; where they differ by more than\n"
-      "the tolerance it writes nothing and exits with 1.\n\n"
+      "Puts batch norms into the layers with weights before or behind them, says which\n"
+      "stay and why, and compares the result with the network as it was; where they\n"
+      "differ by more than the tolerance it writes nothing and exits with 1.\n\n"
       "Examples:\n"
       "  evenkeel fold runs/mnist -o mnist.safetensors\n"
       "  evenkeel fold resnet50.onnx -o resnet50-folded.onnx\n"
