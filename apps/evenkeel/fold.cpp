@@ -1,9 +1,7 @@
 // evenkeel fold
 
 #include <algorithm>
-#include <map>
 #include <memory>
-#include <string>
 
 #include <fmt/format.h>
 
@@ -11,6 +9,7 @@
 #include "fold_text.h"
 #include "loaded_run.h"
 #include "run_data.h"
+#include "run_output.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/data/loader.h>
@@ -34,15 +33,7 @@ struct FoldArguments {
 };
 
 void check(const FoldArguments& arguments) {
-  const std::string& path = arguments.output;
-  if (!path.ends_with(".safetensors") && !deploy::is_onnx(path)) {
-    fail<UsageError>(
-        "[fold] '{}' does not say the format; give a name that ends in .safetensors or .onnx",
-        path);
-  }
-  if (deploy::is_onnx(arguments.run) && !deploy::is_onnx(path)) {
-    fail<UsageError>("[fold] an ONNX model stays one; give -o a name that ends in .onnx");
-  }
+  check_output("fold", arguments.run, arguments.output);
   if (arguments.samples < 1) {
     fail<UsageError>("[fold] --samples must be 1 or more, got {}", arguments.samples);
   }
@@ -71,20 +62,14 @@ void compare_on_data(const FoldArguments& arguments, LoadedRun& run,
   }
 }
 
-void save(LoadedRun& run, const std::string& path) {
-  if (deploy::is_onnx(path)) {
-    deploy::ExportOptions options;
-    options.batch = run.batch;
-    deploy::save_onnx(run.model, path, options);
-    return;
+/// What was a named network is a list of layers now.
+void save_folded(LoadedRun& run, const std::string& output) {
+  const std::string before = run.model.options.net;
+  if (!deploy::is_onnx(output)) {
+    run.model.options.layers = model::layer_list(*run.model.network);
+    run.model.options.net = "config";
   }
-  model::NetworkOptions options = run.model.options;
-  options.layers = model::layer_list(*run.model.network);
-  options.net = "config";
-  std::map<std::string, std::string> notes{{"folded", run.model.options.net}};
-  const auto recalibrated = run.model.metadata.find("recalibrated");
-  if (recalibrated != run.model.metadata.end()) notes.insert(*recalibrated);
-  model::save_network(path, *run.model.network, options, run.model.recipe, notes);
+  save(run, output, {{"folded", before}});
 }
 
 Json to_json(const FoldArguments& arguments, const nn::FoldReport& report,
@@ -110,7 +95,7 @@ int run_fold(const FoldArguments& arguments) {
   difference.add_random(*run.model.network, run.model.options.input, batch, 2, run.layout());
   if (!arguments.data.empty()) compare_on_data(arguments, run, difference);
   const bool same = difference.largest() <= arguments.tolerance;  // false for NaN
-  if (same) save(run, arguments.output);
+  if (same) save_folded(run, arguments.output);
   if (arguments.json) {
     print_json(to_json(arguments, report, difference, same));
     return same ? 0 : kNotTheSame;

@@ -9,9 +9,9 @@
 #include "command.h"
 #include "loaded_run.h"
 #include "run_data.h"
+#include "run_output.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
-#include <evenkeel/deploy/onnx_network.h>
 #include <evenkeel/deploy/recalibrate.h>
 #include <evenkeel/train/evaluate.h>
 
@@ -32,28 +32,6 @@ struct RecalibrateArguments {
   bool json = false;
 };
 
-/// To the format that the name says.
-void save(LoadedRun& run, const std::string& path, const std::string& what) {
-  if (deploy::is_onnx(path)) {
-    deploy::ExportOptions options;
-    options.batch = run.batch;
-    deploy::save_onnx(run.model, path, options);
-    return;
-  }
-  if (deploy::is_onnx(run.model.file)) {
-    fail<UsageError>("[recalibrate] an ONNX model stays one; give -o a name that ends in .onnx");
-  }
-  model::save_network(path, *run.model.network, run.model.options, run.model.recipe,
-                      {{"recalibrated", what}});
-}
-
-void check_output(const std::string& path) {
-  if (path.ends_with(".safetensors") || deploy::is_onnx(path)) return;
-  fail<UsageError>(
-      "[recalibrate] '{}' does not say the format; give a name that ends in .safetensors or .onnx",
-      path);
-}
-
 train::Evaluation measure(LoadedRun& run, const data::Dataset& dataset) {
   train::EvalOptions options;
   options.batch_size = run.batch.value_or(options.batch_size);
@@ -64,7 +42,7 @@ train::Evaluation measure(LoadedRun& run, const data::Dataset& dataset) {
 }
 
 int run_recalibrate(const RecalibrateArguments& arguments) {
-  check_output(arguments.output);
+  check_output("recalibrate", arguments.run, arguments.output);
   use_threads(arguments.threads);
   LoadedRun run = load(arguments.run);
   const std::string spec = data_of("recalibrate", arguments.data, arguments.run, run);
@@ -90,8 +68,8 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
       deploy::recalibrate(*run.model.network, dataset, run.normalization(), options);
   if (measurable) after = measure(run, splits.test);
   save(run, arguments.output,
-       fmt::format("{} statistics of {} samples, {}", arguments.method, report.samples,
-                   arguments.order));
+       {{"recalibrated", fmt::format("{} statistics of {} samples, {}", arguments.method,
+                                     report.samples, arguments.order)}});
   if (arguments.json) {
     Json layers = Json::array(), kept = Json::array();
     for (const auto& layer : report.layers) {
