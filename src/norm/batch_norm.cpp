@@ -1,62 +1,18 @@
 // The operators: check, cut, and spread units of work over threads.
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 
+#include "norm/channel_numbers.h"
 #include "norm/checks.h"
 #include "norm/implementation.h"
 #include "norm/statistics.h"
 #include "norm/units.h"
-#include "norm/workspace.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/norm/batch_norm.h>
 
 namespace evenkeel::norm {
 namespace {
-
-/// Channels whose per-channel numbers are worked out together.
-constexpr std::int64_t kChannelsAtOnce = 64;
-
-/// f(c0, c1) over all channels.
-template <class F>
-void for_each_few_channels(const Cut& cut, F&& f) {
-  constexpr std::int64_t kCostOfChannel = 64;
-  parallel_for((cut.channels + kChannelsAtOnce - 1) / kChannelsAtOnce,
-               kChannelsAtOnce * (kCostOfChannel + 2 * cut.groups), [&](std::int64_t i) {
-                 const std::int64_t c0 = i * kChannelsAtOnce;
-                 f(c0, std::min(cut.channels, c0 + kChannelsAtOnce));
-               });
-}
-
-/// The partial sums of channels [c0, c1), at most kChannelsAtOnce, merged group after group;
-/// f(c, total) gets them.
-template <class F>
-void merge_groups(const Cut& cut, const Scratch& scratch, std::int64_t c0, std::int64_t c1, F&& f) {
-  const auto channels = static_cast<std::size_t>(c1 - c0);
-  const double* pivot = scratch.partial_a.data() + c0;
-  const auto finite = [](double value) { return std::isfinite(value); };
-  bool alike = std::all_of(pivot, pivot + channels, finite);
-  for (std::int64_t g = 1; g < cut.groups && alike; ++g) {
-    alike = std::equal(pivot, pivot + channels, pivot + g * cut.channels);
-  }
-  std::array<ShiftedSums, kChannelsAtOnce> totals;
-  for (std::int64_t g = 0; g < cut.groups; ++g) {
-    const double count = scratch.group_count[static_cast<std::size_t>(g)];
-    const auto base = static_cast<std::size_t>(g * cut.channels + c0);
-    for (std::size_t k = 0; k < channels; ++k) {
-      const std::size_t i = base + k;
-      if (alike && g > 0) {  // what add() comes to
-        totals[k].count += count;
-        totals[k].first += scratch.partial_b[i];
-        totals[k].second += scratch.partial_c[i];
-      } else {
-        totals[k].add(count, scratch.partial_a[i], scratch.partial_b[i], scratch.partial_c[i]);
-      }
-    }
-  }
-  for (std::size_t k = 0; k < channels; ++k) f(c0 + static_cast<std::int64_t>(k), totals[k]);
-}
 
 void collect_group(const Implementation& run, const CollectJob& job, const Cut& cut,
                    Scratch& scratch, std::int64_t c0, std::int64_t c1, std::int64_t group) {
@@ -73,55 +29,6 @@ void collect_everything(const Implementation& run, const ConstChannelView& x, co
   for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
     collect_group(run, job, cut, scratch, c0, c1, group);
   });
-}
-
-/// Splits mean into hi + lo and rounds scale and shift, for channels [c0, c1).
-void prepare(const BatchNormState& state, const Affine& affine, std::int64_t c0, std::int64_t c1,
-             Coefficients& q) {
-  for (std::int64_t c = c0; c < c1; ++c) {
-    const auto i = static_cast<std::size_t>(c);
-    const double mean = state.mean[i];
-    const double inv_std = state.inv_std[i];
-    const double scale = inv_std * (affine.gamma.empty() ? 1.0 : affine.gamma[c]);
-    const double shift = affine.beta.empty() ? 0.0 : affine.beta[c];
-    q.hi[i] = static_cast<float>(mean);
-    q.lo[i] =
-        std::isfinite(q.hi[i]) ? static_cast<float>(mean - static_cast<double>(q.hi[i])) : 0.F;
-    q.scale[i] = static_cast<float>(scale);
-    q.shift[i] = static_cast<float>(shift);
-    const bool finite = std::isfinite(mean) && std::isfinite(inv_std);
-    const bool extreme = extreme_statistics(mean, state.var[i], inv_std);
-    const bool wide =
-        extreme ||
-        (finite && (leaves_f32_range(scale, 0x1p-100, 0x1p100) || std::abs(shift) > 0x1p120));
-    q.wide[i] = wide ? 1 : 0;
-    q.extreme[i] = extreme ? 1 : 0;
-  }
-}
-
-void prepare_all(const Cut& cut, const BatchNormState& state, const Affine& affine,
-                 Coefficients& q) {
-  for_each_few_channels(
-      cut, [&](std::int64_t c0, std::int64_t c1) { prepare(state, affine, c0, c1, q); });
-}
-
-/// a = Σg/m and b = Σg(x−μ)/m·inv_std² for channels [c0, c1).
-void prepare_gradient(const GradientSums& sums, const BatchNormState& state, double count,
-                      std::int64_t c0, std::int64_t c1, Scratch& scratch) {
-  for (auto i = static_cast<std::size_t>(c0); i < static_cast<std::size_t>(c1); ++i) {
-    const double a = count > 0 ? sums.g[i] / count : 0.0;
-    const double b =
-        count > 0 ? sums.g_centred[i] / count * state.inv_std[i] * state.inv_std[i] : 0.0;
-    scratch.a[i] = a;
-    scratch.b[i] = b;
-    scratch.a_hi[i] = static_cast<float>(a);
-    scratch.a_lo[i] = std::isfinite(scratch.a_hi[i])
-                          ? static_cast<float>(a - static_cast<double>(scratch.a_hi[i]))
-                          : 0.F;
-    scratch.b_f32[i] = static_cast<float>(b);
-    const bool few = count > 0 && count <= static_cast<double>(Cut::kFewValues);
-    if (few || (std::isfinite(b) && std::abs(b) > 0x1p100)) scratch.coefficients.wide[i] = 1;
-  }
 }
 
 GradientJob gradient_job(const ConstChannelView& x, const ConstChannelView& dy,
@@ -192,20 +99,6 @@ void reduce_group(const Implementation& run, const GradientJob& job, const Cut& 
   run.reduce(job, cut, c0, c1, group, &scratch.partial_a[base], &scratch.partial_b[base]);
 }
 
-void sum_groups(const Cut& cut, const Scratch& scratch, const GradientSums& sums, std::int64_t c0,
-                std::int64_t c1) {
-  const auto begin = static_cast<std::size_t>(c0), end = static_cast<std::size_t>(c1);
-  std::fill(sums.g.begin() + c0, sums.g.begin() + c1, 0.0);
-  std::fill(sums.g_centred.begin() + c0, sums.g_centred.begin() + c1, 0.0);
-  for (std::int64_t group = 0; group < cut.groups; ++group) {
-    const auto base = static_cast<std::size_t>(group * cut.channels);
-    for (std::size_t c = begin; c < end; ++c) {
-      sums.g[c] += scratch.partial_a[base + c];
-      sums.g_centred[c] += scratch.partial_b[base + c];
-    }
-  }
-}
-
 }  // namespace
 
 // ---- Phases ----
@@ -224,12 +117,13 @@ void collect(const ConstChannelView& x, const Moments& moments, std::span<std::b
   Scratch scratch(cut, workspace);
   collect_everything(run, x, cut, scratch);
   for_each_few_channels(cut, [&](std::int64_t c0, std::int64_t c1) {
-    merge_groups(cut, scratch, c0, c1, [&](std::int64_t c, const ShiftedSums& total) {
-      const auto i = static_cast<std::size_t>(c);
-      moments.count[i] = total.count;
-      moments.mean[i] = total.mean();
-      moments.m2[i] = total.m2();
-    });
+    const ChannelTotals totals = merge_groups(cut, scratch, c0, c1);
+    for (auto c = static_cast<std::size_t>(c0); c < static_cast<std::size_t>(c1); ++c) {
+      const ShiftedSums& total = totals[c - static_cast<std::size_t>(c0)];
+      moments.count[c] = total.count;
+      moments.mean[c] = total.mean();
+      moments.m2[c] = total.m2();
+    }
   });
 }
 
@@ -273,7 +167,8 @@ void reduce_gradients(const ConstChannelView& x, const ConstChannelView& dy,
   for_each_group(cut, [&](std::int64_t c0, std::int64_t c1, std::int64_t group) {
     reduce_group(run, job, cut, scratch, c0, c1, group);
   });
-  sum_groups(cut, scratch, sums, 0, x.c);
+  for_each_few_channels(
+      cut, [&](std::int64_t c0, std::int64_t c1) { sum_groups(cut, scratch, sums, c0, c1); });
 }
 
 void propagate(const ConstChannelView& x, const ConstChannelView& dy, const BatchNormState& state,
@@ -293,8 +188,10 @@ void propagate(const ConstChannelView& x, const ConstChannelView& dy, const Batc
   const Implementation& run = select(x.dtype);
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
-  prepare_all(cut, state, affine, scratch.coefficients);
-  prepare_gradient(sums, state, count, 0, x.c, scratch);
+  for_each_few_channels(cut, [&](std::int64_t c0, std::int64_t c1) {
+    prepare(state, affine, c0, c1, scratch.coefficients);
+    prepare_gradient(sums, state, count, c0, c1, scratch);
+  });
   GradientJob job = gradient_job(x, dy, state, affine, epilogue, scratch);
   job.dx = dx;
   job.dadd = &dadd;
@@ -328,10 +225,11 @@ bool forward_train(const ConstChannelView& x, const Affine& affine, double eps,
   const Cut cut(x, run.whole_channels);
   Scratch scratch(cut, workspace);
   const auto finish = [&](std::int64_t c0, std::int64_t c1) {
-    merge_groups(cut, scratch, c0, c1, [&](std::int64_t c, const ShiftedSums& total) {
-      finalize_channel(total.count, total.mean(), total.m2(), eps, state,
-                       static_cast<std::size_t>(c));
-    });
+    const ChannelTotals totals = merge_groups(cut, scratch, c0, c1);
+    for (auto c = static_cast<std::size_t>(c0); c < static_cast<std::size_t>(c1); ++c) {
+      const ShiftedSums& total = totals[c - static_cast<std::size_t>(c0)];
+      finalize_channel(total.count, total.mean(), total.m2(), eps, state, c);
+    }
   };
   if (slab_by_slab(cut)) {
     const bool masks = epilogue.activation != Activation::none;

@@ -300,7 +300,6 @@ void normalize_joined(const NormalizeJob& job, const Cut& cut, std::int64_t c0, 
                       std::int64_t row0, std::int64_t row1) {
   const Coefficients& q = job.coefficients;
   const auto slope = static_cast<float>(job.epilogue.slope);
-  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   const bool stream =
       job.passage.stream &&
       can_stream(static_cast<const T*>(job.y.data) + c0 * cut.s, cut.channels * cut.s);
@@ -323,12 +322,11 @@ void normalize_joined(const NormalizeJob& job, const Cut& cut, std::int64_t c0, 
           if constexpr (kWhole) {
             y.add(d, z, i);
           } else {
-            y.end(d, z, i, valid);
+            y.add_part(d, z, i, valid);
           }
           if (masks) mask.add(d, passed, valid);
         });
-    const std::int64_t values = (c1 - c0) * cut.s;
-    if (values % step == 0) y.end(d, hn::Zero(d), values, 0);
+    y.finish(d, (c1 - c0) * cut.s);
     if (masks) mask.finish();
   }
 }

@@ -235,7 +235,6 @@ template <class T, Activation kActivation, bool kConstant>
 void propagate_joined(const GradientJob& job, const Cut& cut, std::int64_t c0, std::int64_t c1,
                       std::int64_t row0, std::int64_t row1) {
   const auto slope = static_cast<float>(job.epilogue.slope);
-  const auto step = static_cast<std::int64_t>(hn::Lanes(F32()));
   const bool stream = can_stream_gradients<T>(job, c0 * cut.s, cut.channels * cut.s);
   const auto numbers = [&](std::int64_t c) HWY_ATTR {
     return propagate_lanes(F32(), job, static_cast<std::size_t>(c));
@@ -256,14 +255,12 @@ void propagate_joined(const GradientJob& job, const Cut& cut, std::int64_t c0, s
             if (at.dadd != nullptr) dadd.add(d, one.g, i);
             dx.add(d, one.dx, i);
           } else {
-            if (at.dadd != nullptr) dadd.end(d, one.g, i, valid);
-            dx.end(d, one.dx, i, valid);
+            if (at.dadd != nullptr) dadd.add_part(d, one.g, i, valid);
+            dx.add_part(d, one.dx, i, valid);
           }
         });
-    const std::int64_t values = (c1 - c0) * cut.s;
-    if (values % step != 0) continue;
-    if (at.dadd != nullptr) dadd.end(d, hn::Zero(d), values, 0);
-    dx.end(d, hn::Zero(d), values, 0);
+    dadd.finish(d, (c1 - c0) * cut.s);
+    dx.finish(d, (c1 - c0) * cut.s);
   }
 }
 

@@ -385,12 +385,15 @@ class PackWriter {
       holds_ = true;
     }
   }
-  /// Ends the run with `valid` lanes at value i.
-  HWY_INLINE void end(F32 d, VF v, std::int64_t i, std::int64_t valid) {
-    if constexpr (kPack < T >> 1) {
-      if (holds_) store_whole(held_, d, out_ + i - static_cast<std::int64_t>(hn::Lanes(d)));
-    }
-    if (valid > 0) store_part(v, d, out_ + i, valid);
+  /// The last `valid` lanes, at value i.
+  HWY_INLINE void add_part(F32 d, VF v, std::int64_t i, std::int64_t valid) {
+    finish(d, i);
+    store_part(v, d, out_ + i, valid);
+  }
+  /// Writes what is still held; the run's whole vectors end before value i.
+  HWY_INLINE void finish(F32 d, std::int64_t i) {
+    if (holds_) store_whole(held_, d, out_ + i - static_cast<std::int64_t>(hn::Lanes(d)));
+    holds_ = false;
   }
 
  private:
