@@ -59,10 +59,7 @@ std::size_t Flow::enter(Module& module, Container* owner, std::size_t place, std
     const std::size_t body = enter(residual->body(), residual, 0, input);
     const std::size_t side =
         residual->has_shortcut() ? enter(residual->shortcut(), residual, 1, input) : input;
-    return add({.kind = Kind::sum,
-                .module = residual,
-                .inputs = {body, side},
-                .activated = residual->activation().has_value()});
+    return add({.kind = Kind::sum, .module = residual, .inputs = {body, side}});
   }
   if (auto* const concat = dynamic_cast<Concat*>(&module)) {
     std::vector<std::size_t> branches;

@@ -6,6 +6,7 @@
 #include <evenkeel/core/error.h>
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/core/stored.h>
+#include <evenkeel/nn/recalibration.h>
 
 namespace evenkeel::train {
 namespace {
@@ -83,6 +84,22 @@ void WeightAverage::load_state_dict(const nn::StateDict& state) {
     Tensor mine = own[i].second;
     mine.copy_from(state[i].second);
   }
+}
+
+std::unique_ptr<nn::Module> averaged(const nn::Module& network, const WeightAverage& average,
+                                     const data::Dataset& train, data::LoaderOptions batches) {
+  std::unique_ptr<nn::Module> copy = network.clone();
+  average.copy_to(*copy);
+  if (!nn::can_recalibrate(*copy)) return copy;
+  batches.augment = {};
+  batches.last = data::LastBatch::keep;
+  const auto source = [&](const auto& take) {
+    data::Loader all(train, batches);
+    all.start(0);
+    for (data::Batch batch; all.next(batch);) take(batch.x, nn::Lengths(batch.lengths));
+  };
+  nn::recalibrate(*copy, source);
+  return copy;
 }
 
 double ema_decay(double decay, std::int64_t n) {

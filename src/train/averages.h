@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <evenkeel/data/loader.h>
 #include <evenkeel/nn/module.h>
 #include <evenkeel/train/settings.h>
 
@@ -37,6 +39,12 @@ class WeightAverage {
   std::vector<Entry> entries_;
   Tensor count_;
 };
+
+/// A copy of the network with the averaged weights, and with running statistics of their own, for
+/// those of the run belong to other weights: over the training samples as they are, without
+/// augmentation.
+std::unique_ptr<nn::Module> averaged(const nn::Module& network, const WeightAverage& average,
+                                     const data::Dataset& train, data::LoaderOptions batches);
 
 /// The averages that the settings ask for, and when they are taken.
 ///

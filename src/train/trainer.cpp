@@ -19,7 +19,6 @@
 #include <evenkeel/model/run_folder.h>
 #include <evenkeel/nn/fusion.h>
 #include <evenkeel/nn/memory.h>
-#include <evenkeel/nn/recalibration.h>
 #include <evenkeel/optim/optim.h>
 #include <evenkeel/train/trainer.h>
 
@@ -169,7 +168,6 @@ struct Trainer::Impl {
   void save_averages(TrainResult& result);
   std::optional<Evaluation> save_average(const std::optional<WeightAverage>& average,
                                          const std::filesystem::path& path);
-  void renew_statistics(nn::Module& average);
   void count_time();
   template <class F>
   void log_to(F&& f);
@@ -526,14 +524,13 @@ std::optional<Evaluation> Trainer::Impl::save_average(const std::optional<Weight
                                     path.filename().string()));
     return std::nullopt;
   }
-  const std::unique_ptr<nn::Module> copy = network->clone();
-  average->copy_to(*copy);
   std::map<std::string, std::string> extra{
       {"step", fmt::format("{}", progress.step)},
       {"average", fmt::format("{} of {} weights", name, average->count())}};
   std::optional<Evaluation> evaluation;
   try {
-    renew_statistics(*copy);
+    const std::unique_ptr<nn::Module> copy =
+        averaged(*network, *average, splits.train, loader->options());
     if (splits.test.size() > 0) {
       evaluation = evaluate_on(splits.test, *copy);
       extra["test_accuracy"] = fmt::format("{}", evaluation->accuracy);
@@ -544,20 +541,6 @@ std::optional<Evaluation> Trainer::Impl::save_average(const std::optional<Weight
                   error.what(), last_checkpoint());
   }
   return evaluation;
-}
-
-/// Over the training samples as they are, without augmentation.
-void Trainer::Impl::renew_statistics(nn::Module& average) {
-  if (!nn::can_recalibrate(average)) return;
-  data::LoaderOptions batches = loader->options();
-  batches.augment = {};
-  batches.last = data::LastBatch::keep;
-  const auto source = [&](const auto& take) {
-    data::Loader all(splits.train, batches);
-    all.start(0);
-    for (data::Batch batch; all.next(batch);) take(batch.x, nn::Lengths(batch.lengths));
-  };
-  nn::recalibrate(average, source);
 }
 
 Evaluation Trainer::Impl::evaluate_on(const data::Dataset& dataset, nn::Module& which) {

@@ -15,7 +15,7 @@ struct FlowStep {
   enum class Kind : std::uint8_t {
     input,    ///< of the network
     layer,    ///< a module that is no container, or a container that cannot be looked into
-    sum,      ///< of branches, with the activation of a Residual behind it where it has one
+    sum,      ///< of branches, with the activation of a Residual in it where it has one
     concat,   ///< side by side over the channels
     product,  ///< of two values, element by element or as matrices
   };
@@ -25,7 +25,6 @@ struct FlowStep {
   std::size_t place = 0;       ///< of a layer: which child
   std::vector<std::size_t> inputs{};  ///< steps
   std::vector<std::size_t> users{};   ///< steps that read this one, once for each time they do
-  bool activated = false;           ///< a sum with an activation behind it
 };
 
 /// The steps of a network, each after its inputs; the first is the network's input. Nodes of a

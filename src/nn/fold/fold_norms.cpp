@@ -26,9 +26,10 @@ using Kind = FlowStep::Kind;
 struct Place {
   std::size_t step = 0;
   std::int64_t each = 1;  ///< inputs of the layer behind for each channel
-  std::string reason;     ///< empty if it can
+  AffineMap map{};
+  std::string reason{};  ///< empty if it can
 
-  static Place none(std::string reason) { return {0, 1, std::move(reason)}; }
+  static Place none(std::string reason) { return {0, 1, {}, std::move(reason)}; }
 };
 
 /// Whether a layer hands every value through in eval mode.
@@ -145,10 +146,9 @@ class NormFolding {
           fmt::format("it follows {}, which has no weight to take it", name_of(step)));
     }
     std::string reason;
-    if (!map_at(i, at.rank, at.outputs, reason)) {
-      return Place::none(fmt::format("{} before it {}", name_of(step), reason));
-    }
-    return {value, 1, {}};
+    auto map = map_at(i, at.rank, at.outputs, reason);
+    if (!map) return Place::none(fmt::format("{} before it {}", name_of(step), reason));
+    return {value, 1, *std::move(map)};
   }
 
   Place place_behind(std::size_t i) const {
@@ -192,7 +192,7 @@ class NormFolding {
       return Place::none(fmt::format("it does not stand directly before {}", name));
     }
     std::string reason;
-    const auto map = map_at(i, rank, at.inputs / each, reason);
+    auto map = map_at(i, rank, at.inputs / each, reason);
     if (!map) return Place::none(fmt::format("{} behind it {}", name, reason));
     if (at.pads && map->shifts()) {
       return Place::none(
@@ -203,20 +203,15 @@ class NormFolding {
     if (at.rank == 3 && flow_[value].module->lengths().given()) {
       return Place::none(fmt::format("{} behind it meets the zeros behind padded sequences", name));
     }
-    return {value, each, {}};
+    return {value, each, *std::move(map)};
   }
 
   void fold_into(std::size_t i, const Place& place, bool behind) {
     const Weighted at = weighted(*flow_[place.step].module);
-    std::string reason;
-    const BatchNorm* norm = norm_at(i);
-    const bool reshaped = behind && norm != nullptr && at.rank == 2 && rank_of(*norm) != 0;
-    const AffineMap map = *map_at(i, reshaped ? rank_of(*norm) : at.rank,
-                                  (behind ? at.inputs : at.outputs) / place.each, reason);
     const std::string path = flow_[i].module->path();
-    const bool sequences = norm != nullptr && at.rank == 3;
+    const bool sequences = norm_at(i) != nullptr && at.rank == 3;
     std::unique_ptr<Module> other =
-        behind ? with_map_before(at, map, place.each) : with_map_behind(at, map);
+        behind ? with_map_before(at, place.map, place.each) : with_map_behind(at, place.map);
     std::unique_ptr<Module> rest;
     if (sequences) {
       rest = std::make_unique<ValidSteps>();
