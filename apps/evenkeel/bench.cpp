@@ -11,6 +11,7 @@
 
 #include "command.h"
 #include "loaded_run.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/core/parallel.h>
@@ -168,7 +169,7 @@ Action define_bench(CLI::App& app) {
   app.add_flag("--quick", arguments->quick, "the small ones alone, in seconds");
   app.add_option("--batch", arguments->batch, "samples per batch (32)")->option_text("N");
   app.add_option("--threads", arguments->threads, "threads (as info shows)")->option_text("N");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  add_json(app, arguments->json);
   app.footer(
       "Measures batch norm with ReLU on activations of ResNet-50 and Inception-v3,\n"
       "beside oneDNN's and a copy of as many bytes, which is the limit. Let the machine\n"

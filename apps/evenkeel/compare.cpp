@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/data/source.h>
@@ -296,7 +297,7 @@ Action define_compare(CLI::App& app) {
   app.add_option("--seeds", arguments->seeds, "runs at each rate, with seeds N, N+1, ... (1)")
       ->option_text("K");
   app.add_option("--out", arguments->out, "folder of the runs (runs/compare)")->option_text("DIR");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  add_json(app, arguments->json);
   app.footer(
       "Trains at every rate with batch norm and without, or with the normalizations of\n"
       "--norms (the words of train --norm), on the same data and for the same number of\n"

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "loaded_run.h"
 #include "run_data.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/deploy/doctor.h>
@@ -273,9 +274,8 @@ Action define_doctor(CLI::App& app) {
   app.add_option("--batch-size", arguments->batch_size,
                  "samples at a time (as in training, else 64)")
       ->option_text("N");
-  app.add_option("--threads", arguments->threads, "threads to use (one per processor)")
-      ->option_text("N");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  add_threads(app, arguments->threads);
+  add_json(app, arguments->json);
   app.footer(
       "Each finding has a name (docs/doctor.md explains it), the layers, what was seen,\n"
       "what follows from it and what to do.\n\n"

@@ -10,6 +10,7 @@
 #include "fold_text.h"
 #include "loaded_run.h"
 #include "run_data.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/nn/fold.h>
@@ -105,10 +106,7 @@ int run_eval(const EvalArguments& arguments) {
 
 Action define_eval(CLI::App& app) {
   auto arguments = std::make_shared<EvalArguments>();
-  app.add_option("RUN", arguments->run,
-                 "a run folder, a .safetensors file of one, or an .onnx model")
-      ->required()
-      ->option_text(" ");
+  add_run(app, arguments->run);
   app.add_option("--data", arguments->data, "the data set (the run's own)")->option_text("SPEC");
   app.add_option("--part", arguments->part, "train, validation or test (test)")
       ->check(CLI::IsMember({"train", "validation", "test"}))
@@ -123,11 +121,10 @@ Action define_eval(CLI::App& app) {
       ->option_text("NAME");
   app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
       ->option_text("N");
-  app.add_option("--threads", arguments->threads, "threads to use (one per processor)")
-      ->option_text("N");
+  add_threads(app, arguments->threads);
   app.add_flag("--fold", arguments->fold,
-               "as it is deployed: batch norms folded into the layers before them");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+               "as it is deployed: batch norms folded into the layers around them");
+  add_json(app, arguments->json);
   app.footer(
       "Examples:\n"
       "  evenkeel eval runs/mlp-glyphs\n"

@@ -8,6 +8,7 @@
 #include "command.h"
 #include "fold_text.h"
 #include "loaded_run.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/deploy/onnx_network.h>
@@ -94,10 +95,7 @@ int run_export(const ExportArguments& arguments) {
 
 Action define_export(CLI::App& app) {
   auto arguments = std::make_shared<ExportArguments>();
-  app.add_option("RUN", arguments->run,
-                 "a run folder, a .safetensors file of one, or an .onnx model")
-      ->required()
-      ->option_text(" ");
+  add_run(app, arguments->run);
   app.add_option("-o,--output", arguments->output, "the .onnx or .safetensors file to write")
       ->required()
       ->option_text("FILE");
@@ -105,8 +103,8 @@ Action define_export(CLI::App& app) {
       ->option_text("N");
   app.add_flag("--training", arguments->training,
                "batch norm and dropout as in training, not as in eval mode");
-  app.add_flag("--fold", arguments->fold, "batch norms folded into the layers before them");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  app.add_flag("--fold", arguments->fold, "batch norms folded into the layers around them");
+  add_json(app, arguments->json);
   app.footer(
       "Writes ONNX, operator set 17. The model remembers how inputs are normalized and\n"
       "what classes are called, so that eval and predict take it in place of a run.\n"

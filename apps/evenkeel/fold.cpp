@@ -10,6 +10,7 @@
 #include "loaded_run.h"
 #include "run_data.h"
 #include "run_output.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/data/loader.h>
@@ -121,10 +122,7 @@ int run_fold(const FoldArguments& arguments) {
 
 Action define_fold(CLI::App& app) {
   auto arguments = std::make_shared<FoldArguments>();
-  app.add_option("RUN", arguments->run,
-                 "a run folder, a .safetensors file of one, or an .onnx model")
-      ->required()
-      ->option_text(" ");
+  add_run(app, arguments->run);
   app.add_option("-o,--output", arguments->output, "the .safetensors or .onnx file to write")
       ->required()
       ->option_text("FILE");
@@ -135,9 +133,8 @@ Action define_fold(CLI::App& app) {
   app.add_option("--tolerance", arguments->tolerance,
                  "the largest difference allowed, of the largest output (1e-04)")
       ->option_text("X");
-  app.add_option("--threads", arguments->threads, "threads to use (one per processor)")
-      ->option_text("N");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  add_threads(app, arguments->threads);
+  add_json(app, arguments->json);
   app.footer(
       "Puts batch norms into the layers with weights before or behind them, says which\n"
       "stay and why, and compares the result with the network as it was; where they\n"

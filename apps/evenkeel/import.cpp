@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "loaded_run.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/deploy/onnx_network.h>
@@ -284,7 +285,7 @@ Action define_import(CLI::App& app) {
   app.add_flag("--partial", arguments->partial, "load what fits and leave the rest as it is");
   add_network_options(app, *arguments);
   add_norm_options(app, *arguments);
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  add_json(app, arguments->json);
   app.footer(
       "Tensors are matched by name, PyTorch's dotted paths; eval, predict and inspect\n"
       "take the file that is written. Nothing in a file is ever executed.\n\n"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/deterministic.h>
 #include <evenkeel/core/parallel.h>
@@ -103,7 +104,7 @@ int run_info(bool json) {
 
 Action define_info(CLI::App& app) {
   auto json = std::make_shared<bool>(false);
-  app.add_flag("--json", *json, "print one JSON object");
+  add_json(app, *json);
   app.footer(
       "The environment can force a choice: EVENKEEL_ISA=avx2 (one of the kernels),\n"
       "EVENKEEL_FUSION=0, OMP_NUM_THREADS=1.\n\n"

@@ -10,6 +10,7 @@
 
 #include "command.h"
 #include "loaded_run.h"
+#include "shared_options.h"
 #include "tensor_list.h"
 #include "text.h"
 #include "value_range.h"
@@ -222,7 +223,7 @@ Action define_inspect(CLI::App& app) {
                  "a run folder, a .safetensors file, an .onnx model, or tensors: .npy, .npz, .pt")
       ->required()
       ->option_text(" ");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  add_json(app, arguments->json);
   app.footer(
       "Of a network: layers, parameters, what was fused, and for each batch norm the\n"
       "smallest and largest γ, β, running mean and running variance, and the batches\n"

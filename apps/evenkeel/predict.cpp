@@ -10,6 +10,7 @@
 #include "command.h"
 #include "loaded_run.h"
 #include "samples.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/data/loader.h>
@@ -129,18 +130,14 @@ int run_predict(const PredictArguments& arguments) {
 
 Action define_predict(CLI::App& app) {
   auto arguments = std::make_shared<PredictArguments>();
-  app.add_option("RUN", arguments->run,
-                 "a run folder, a .safetensors file of one, or an .onnx model")
-      ->required()
-      ->option_text(" ");
+  add_run(app, arguments->run);
   app.add_option("FILE", arguments->files,
                  "images (.png, .pgm, .ppm), rows (.csv, .npy), sequences (.txt)")
       ->required()
       ->option_text(" ");
   app.add_option("--top", arguments->top, "so many classes for each input (1)")->option_text("N");
-  app.add_option("--threads", arguments->threads, "threads to use (one per processor)")
-      ->option_text("N");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  add_threads(app, arguments->threads);
+  add_json(app, arguments->json);
   app.footer(
       "Images are resized and turned grey or RGB as the network needs them; their\n"
       "values are taken as they are: networks trained on glyphs or MNIST expect light\n"

@@ -10,6 +10,7 @@
 #include "loaded_run.h"
 #include "run_data.h"
 #include "run_output.h"
+#include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/deploy/recalibrate.h>
@@ -112,10 +113,7 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
 
 Action define_recalibrate(CLI::App& app) {
   auto arguments = std::make_shared<RecalibrateArguments>();
-  app.add_option("RUN", arguments->run,
-                 "a run folder, a .safetensors file of one, or an .onnx model")
-      ->required()
-      ->option_text(" ");
+  add_run(app, arguments->run);
   app.add_option("-o,--output", arguments->output, "the .safetensors or .onnx file to write")
       ->required()
       ->option_text("FILE");
@@ -139,9 +137,8 @@ Action define_recalibrate(CLI::App& app) {
       ->option_text("W");
   app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
       ->option_text("N");
-  app.add_option("--threads", arguments->threads, "threads to use (one per processor)")
-      ->option_text("N");
-  app.add_flag("--json", arguments->json, "print one JSON object");
+  add_threads(app, arguments->threads);
+  add_json(app, arguments->json);
   app.footer(
       "Examples:\n"
       "  evenkeel recalibrate runs/mnist -o mnist.safetensors\n"
