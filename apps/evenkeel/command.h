@@ -24,6 +24,7 @@ const std::vector<Command>& commands();
 
 Action define_train(CLI::App& app);
 Action define_compare(CLI::App& app);
+Action define_lab(CLI::App& app);
 Action define_eval(CLI::App& app);
 Action define_predict(CLI::App& app);
 Action define_inspect(CLI::App& app);

@@ -6,6 +6,7 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
       {"train", "Train a network and write a run folder", define_train},
       {"compare", "Train with and without batch norm, each at its best rate", define_compare},
+      {"lab", "Measure what is claimed for batch normalization", define_lab},
       {"eval", "Measure a trained network on a data set", define_eval},
       {"predict", "Classify images or rows with a trained network", define_predict},
       {"inspect", "List the layers of a network and what they hold", define_inspect},

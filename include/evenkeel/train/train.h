@@ -4,4 +4,5 @@
 #include <evenkeel/train/evaluate.h>
 #include <evenkeel/train/reporter.h>
 #include <evenkeel/train/settings.h>
+#include <evenkeel/train/sweep.h>
 #include <evenkeel/train/trainer.h>

@@ -1,0 +1,28 @@
+#include <array>
+
+#include "lab/experiment.h"
+#include "lab/experiments/rows.h"
+#include <evenkeel/core/error.h>
+#include <evenkeel/core/options.h>
+
+namespace evenkeel::lab {
+
+std::span<const Experiment> experiments() {
+  static const std::array table{
+      convergence(),
+  };
+  return table;
+}
+
+const Experiment& find_experiment(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Experiment& experiment : experiments()) {
+    if (experiment.name == name) return experiment;
+    names.push_back(experiment.name);
+  }
+  const auto near = nearest(name, names);
+  fail<UsageError>("[lab] there is no experiment '{}'{}; `evenkeel lab list` shows all", name,
+                   near ? fmt::format(", did you mean '{}'?", *near) : std::string());
+}
+
+}  // namespace evenkeel::lab
