@@ -20,13 +20,12 @@ struct Plan {
 };
 
 Plan plan_of(const Session& session) {
-  return {
-      session.material().limited(session.pick<std::int64_t>(6000, 0, 400),
-                                 session.pick<std::int64_t>(600, 5000, 100),
-                                 session.pick<std::int64_t>(1000, 0, 100)),
-      session.pick<std::vector<double>>({0.03, 0.1, 0.3, 1}, {0.01, 0.03, 0.1, 0.3, 1}, {0.1, 0.3}),
-      session.pick<std::int64_t>(800, 50'000, 40), session.pick<std::int64_t>(800, 50'000, 40),
-      session.pick<std::int64_t>(20, 250, 10)};
+  return {session.material().limited(session.pick<std::int64_t>(0, 0, 400),
+                                     session.pick<std::int64_t>(1000, 5000, 100),
+                                     session.pick<std::int64_t>(1000, 0, 100)),
+          session.pick<std::vector<double>>({0.3, 1, 3}, {0.03, 0.1, 0.3, 1, 3}, {0.3, 1}),
+          session.pick<std::int64_t>(3000, 50'000, 40),
+          session.pick<std::int64_t>(3000, 50'000, 40), session.pick<std::int64_t>(50, 250, 10)};
 }
 
 Measure measure_with(const Plan& plan) {
@@ -103,7 +102,7 @@ void run(Session& session) {
         fmt::format("fewer steps to {} ({:.1f} %)", what, 100 * goal), "steps without / steps with",
         log_ratios(steps_to(without, goal, end), steps_to(with, goal, end)), 1.1));
   };
-  check(1.0, "the accuracy that the slower arm ends with");
+  check(0.98, "nearly the accuracy that the weaker arm ends with");
   check(0.9, "nine tenths of it");
   session.add(check_difference("higher accuracy on average over the run", "points, with − without",
                                differences(mean_accuracies(with), mean_accuracies(without)),
@@ -133,10 +132,11 @@ void run(Session& session) {
             .y = {.label = "cross-entropy", .scale = Scale::log},
             .series = {mean_curve(kWith, with, "loss"), mean_curve(kWithout, without, "loss")}});
   session.add(steps_table(with, without, rates, end));
-  const Check& first = session.checks().front();
   session.conclude(fmt::format(
-      "To the accuracy that the slower arm ends with, batch norm took {} times fewer steps.",
-      interval_text(first.interval)));
+      "Steps without batch norm over steps with it: {} to 98 % of the accuracy that the weaker arm "
+      "ends "
+      "with, {} to nine tenths of it.",
+      interval_text(session.checks()[0].interval), interval_text(session.checks()[1].interval)));
 }
 
 }  // namespace
@@ -150,8 +150,8 @@ Experiment convergence() {
               "How many steps does the paper's own small network need to fixed accuracies, with "
               "batch norm and without, each at its best learning rate?",
           .supports =
-              "Fewer steps with batch norm to the accuracy that the slower arm ends with, and to "
-              "nine tenths of it; a higher accuracy on average over the run.",
+              "Fewer steps with batch norm to 98 % of the accuracy that the weaker arm ends with, "
+              "and to nine tenths of it; a higher accuracy on average over the run.",
           .contradicts = "As many steps or more.",
           .practice =
               {"Where a network trains slowly, try batch norm before anything that costs more per "
