@@ -257,7 +257,7 @@ Json Lab::head() const {
 
 std::string Lab::command_for(const Experiment& experiment) const {
   std::string command = "evenkeel lab " + experiment.name;
-  if (options_.budget == Budget::full) command += " --full";
+  if (options_.budget != Budget::quick) command += fmt::format(" --{}", name_of(options_.budget));
   if (options_.seeds != LabOptions().seeds) command += fmt::format(" --seeds {}", options_.seeds);
   if (options_.data != LabOptions().data) {
     for (const std::string& spec : options_.data) command += " --data " + spec;

@@ -21,7 +21,7 @@ namespace {
 
 struct LabArguments {
   std::vector<std::string> words;
-  bool quick = false, full = false;
+  bool quick = false, full = false, trial = false;
   std::vector<std::string> data;
   int seeds = 5;
   int jobs = 0;
@@ -171,6 +171,7 @@ std::string command_of(const LabArguments& arguments) {
   std::string command = "evenkeel lab";
   for (const std::string& word : arguments.words) command += " " + word;
   if (arguments.full) command += " --full";
+  if (arguments.trial) command += " --trial";
   for (const std::string& spec : arguments.data) command += " --data " + spec;
   if (arguments.seeds != 5) command += fmt::format(" --seeds {}", arguments.seeds);
   if (arguments.arms != "declared") command += " --arms " + arguments.arms;
@@ -178,12 +179,14 @@ std::string command_of(const LabArguments& arguments) {
 }
 
 int measure(const LabArguments& arguments) {
-  if (arguments.quick && arguments.full) {
-    fail<UsageError>("[lab] --quick and --full exclude each other; give one");
+  if (arguments.quick + arguments.full + arguments.trial > 1) {
+    fail<UsageError>("[lab] --quick, --full and --trial exclude each other; give one");
   }
   lab::LabOptions options;
   options.names = arguments.words;
-  options.budget = arguments.full ? lab::Budget::full : lab::Budget::quick;
+  options.budget = arguments.full    ? lab::Budget::full
+                   : arguments.trial ? lab::Budget::trial
+                                     : lab::Budget::quick;
   if (!arguments.data.empty()) options.data = arguments.data;
   options.seeds = arguments.seeds;
   options.jobs = arguments.jobs;
@@ -242,6 +245,8 @@ Action define_lab(CLI::App& app) {
       ->option_text(" ");
   app.add_flag("--quick", arguments->quick, "half a minute each (the default)");
   app.add_flag("--full", arguments->full, "as long as each claim deserves: hours");
+  app.add_flag("--trial", arguments->trial,
+               "seconds: whether everything runs; the verdicts mean nothing");
   app.add_option("--data", arguments->data,
                  "a data set (glyphs); of several, each experiment takes the first that serves it")
       ->option_text("SPEC");

@@ -73,6 +73,14 @@ class CommandLine : public ::testing::Test {
     return finish(child, "");
   }
 
+  /// The same, killed (SIGKILL) after so long, if it has not ended by then.
+  Outcome run_killed(const std::vector<std::string>& arguments, std::chrono::milliseconds after) {
+    const pid_t child = start(arguments, "");
+    std::this_thread::sleep_for(after);
+    ::kill(child, SIGKILL);
+    return finish(child, "");
+  }
+
   /// A small trained network in "a run".
   void train_small(const std::vector<std::string>& more = {}) {
     std::vector<std::string> arguments{
