@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# setup.sh [bench] [fuzz] [fuzz-coverage] [torchvision] [tsan]: installs the Debian packages that
-# evenkeel builds with, those that are missing alone, and what the named work needs beside them.
-# As root, or through sudo. EVENKEEL_NO_INSTALL=1 skips it.
+# setup.sh [bench] [browser] [fuzz] [fuzz-coverage] [torchvision] [tsan]: installs the Debian
+# packages that evenkeel builds with, those that are missing alone, and what the named work needs
+# beside them. As root, or through sudo. EVENKEEL_NO_INSTALL=1 skips it.
 set -euo pipefail
 
 # package: what it is for
@@ -16,6 +16,7 @@ packages=(
   "libcli11-dev:command line"
   "libtomlplusplus-dev:TOML config files"
   "nlohmann-json3-dev:JSON"
+  "libjs-chart.js:Chart.js, the charts of reports"
   "libpng-dev:PNG images"
   "zlib1g-dev:gzip and npz"
   "libprotobuf-dev:ONNX models"
@@ -44,8 +45,14 @@ for group in "$@"; do
         "python3-onnx:onnx.checker"
       ) ;;
     bench) packages+=("libbenchmark-dev:Google Benchmark") ;;
+    browser)
+      packages+=(
+        "chromium:opening reports"
+        "chromium-driver:steering Chromium"
+        "python3:steering Chromium"
+      ) ;;
     *)
-      echo "setup: there is no group '$group'; known are bench, fuzz, fuzz-coverage," \
+      echo "setup: there is no group '$group'; known are bench, browser, fuzz, fuzz-coverage," \
         "torchvision, tsan" >&2
       exit 2
       ;;
