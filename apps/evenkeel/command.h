@@ -33,6 +33,7 @@ Action define_fold(CLI::App& app);
 Action define_import(CLI::App& app);
 Action define_recalibrate(CLI::App& app);
 Action define_doctor(CLI::App& app);
+Action define_report(CLI::App& app);
 Action define_bench(CLI::App& app);
 Action define_info(CLI::App& app);
 

@@ -15,6 +15,7 @@ const std::vector<Command>& commands() {
       {"fold", "Put batch norms into the layers around them", define_fold},
       {"recalibrate", "Take batch norm's running statistics anew from data", define_recalibrate},
       {"doctor", "Find what is wrong with a network's batch norms", define_doctor},
+      {"report", "Draw training runs on one HTML page", define_report},
       {"bench", "Measure the speed of batch norm on this machine", define_bench},
       {"info", "Show the version, the processor and the kernels chosen", define_info},
   };

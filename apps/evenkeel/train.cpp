@@ -101,18 +101,6 @@ Json result_json(train::Trainer& trainer, const train::TrainResult& result) {
   return json;
 }
 
-/// A path as one would type it.
-std::string shell_word(const std::filesystem::path& path) {
-  const std::string text = path.string();
-  const bool plain = text.find_first_not_of(
-                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./") ==
-                     std::string::npos;
-  if (plain && !text.empty()) return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 int run_train(const TrainArguments& arguments) {
   const train::Settings settings = gather(arguments);
   train::TerminalReporter reporter(arguments.json ? stderr : stdout, stderr);

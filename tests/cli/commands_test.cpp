@@ -17,7 +17,7 @@ class Command : public testing::CommandLine {};
 
 TEST_F(Command, EveryCommandHasHelpWithExamples) {
   for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export", "import",
-                           "fold", "recalibrate", "doctor", "bench", "info"}) {
+                           "fold", "recalibrate", "doctor", "report", "bench", "info"}) {
     const testing::Outcome outcome = run({name, "--help"});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_EQ(outcome.err, "");
@@ -29,7 +29,7 @@ TEST_F(Command, EveryCommandHasHelpWithExamples) {
 
 TEST_F(Command, HelpFitsATerminal) {
   for (const char* name : {"train", "compare", "eval", "predict", "inspect", "export", "import",
-                           "fold", "recalibrate", "doctor", "bench", "info"}) {
+                           "fold", "recalibrate", "doctor", "report", "bench", "info"}) {
     std::istringstream lines(run({name, "--help"}).out);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 82U) << line;
   }
