@@ -55,6 +55,10 @@ std::string key_of(const Cell& cell) {
   return key + fmt::format("|{}", cell.seed);
 }
 
+std::string text_of(const Json& line) {
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 double number_from(const Json& value) {

@@ -57,6 +57,8 @@ std::string key_of(const Cell& cell);
 /// one that is not.
 Json to_json(const std::string& experiment, const Result& result);
 Result result_from_json(const Json& line);
+/// On one line; bytes that are not UTF-8 become the replacement character.
+std::string text_of(const Json& line);
 /// A number, or null where it is not finite; and back, NaN for null.
 Json number(double value);
 double number_from(const Json& value);

@@ -28,7 +28,7 @@ Journal::Journal(std::filesystem::path path, const Json& identity) : path_(std::
   if (::ftruncate(file_, static_cast<off_t>(end_)) != 0) {
     fail<IoError>("[lab] cannot write '{}': {}", path_.string(), std::strerror(errno));
   }
-  if (end_ == 0) append(identity.dump());
+  if (end_ == 0) append(text_of(identity));
 }
 
 Journal::~Journal() {
@@ -43,7 +43,7 @@ void Journal::read(const Json& identity) {
        end = text.find('\n', begin)) {
     try {
       const Json line = Json::parse(text.substr(begin, end - begin));
-      if (begin == 0 && line != identity) {
+      if (begin == 0 && text_of(line) != text_of(identity)) {
         fail<UsageError>(
             "[lab] '{}' holds another lab (budget, data, seeds, arms or version differ); give "
             "another "
@@ -74,7 +74,7 @@ std::optional<Measurement> Journal::find(const std::string& experiment, const Ce
 
 void Journal::add(const std::string& experiment, const Result& result) {
   const std::scoped_lock lock(mutex_);
-  append(to_json(experiment, result).dump());
+  append(text_of(to_json(experiment, result)));
   cells_[full_key(experiment, result.cell)] = result.measurement;
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "lab/report/page.h"
 #include <evenkeel/core/deterministic.h>
 #include <evenkeel/core/error.h>
 #include <evenkeel/core/parallel.h>
@@ -171,7 +172,7 @@ LabResult Lab::run() {
   journal_.emplace(options_.out / "cells.jsonl", identity_of(options_));
   result_.results = options_.out / "results.jsonl";
   result_.page = options_.out / "index.html";
-  lines_.push_back(head().dump());
+  lines_.push_back(text_of(head()));
   listener_.on_start(chosen_.size(), journal_->resumed());
   const DeterministicScope deterministic;
   for (std::size_t i = 0; i < chosen_.size(); ++i) {
@@ -229,7 +230,7 @@ Finding Lab::run(const Experiment& experiment) {
 
 void Lab::finish(const Experiment& experiment, const Session& session, Finding& finding) {
   for (const Result& result : session.results()) {
-    lines_.push_back(to_json(experiment.name, result).dump());
+    lines_.push_back(text_of(to_json(experiment.name, result)));
   }
   if (finding.verdict == Verdict::failed) return;
   for (const Chart& chart : session.charts()) add(experiment, to_json(experiment.name, chart));
@@ -239,7 +240,7 @@ void Lab::finish(const Experiment& experiment, const Session& session, Finding& 
 
 void Lab::add(const Experiment& experiment, Json line) {
   if (experiment.timed && line.at("kind") != "experiment") line["timed"] = true;
-  lines_.push_back(line.dump());
+  lines_.push_back(text_of(line));
 }
 
 Json Lab::head() const {
@@ -286,6 +287,7 @@ void Lab::write() {
   std::string text;
   for (const std::string& line : lines_) text += line + "\n";
   io::write_file_atomic(result_.results, std::string_view(text));
+  write_page(result_.page, lines_);
 }
 
 }  // namespace

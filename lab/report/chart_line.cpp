@@ -8,7 +8,7 @@ using Json = nlohmann::ordered_json;  // which writes null for numbers that are 
 
 std::string to_line(const RunChart& chart) {
   Json series = Json::array();
-  for (const ChartSeries& one : chart.series) {
+  for (const RunSeries& one : chart.series) {
     Json entry{
         {"name", one.name}, {"color", one.color}, {"dash", one.dash}, {"x", one.x}, {"y", one.y}};
     if (!one.lo.empty()) {

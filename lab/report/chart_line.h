@@ -6,7 +6,7 @@
 
 namespace evenkeel::lab {
 
-struct ChartSeries {
+struct RunSeries {
   std::string name;
   int color = 0;  ///< of eight
   bool dash = false;
@@ -21,7 +21,7 @@ struct RunChart {
   std::string x_label = "step";
   std::string y_label{}, y_unit{};
   bool headline = false;  ///< the widest of its section
-  std::vector<ChartSeries> series{};
+  std::vector<RunSeries> series{};
 };
 
 /// Numbers that are not finite become null, and bytes that are not UTF-8 the replacement character.

@@ -22,14 +22,14 @@ constexpr const char* kPercentiles = "Lines: medians; bands: from the 15th to th
 
 std::size_t stride_for(std::size_t points) { return (points + kMostPoints - 1) / kMostPoints; }
 
-ChartSeries series_of(std::string name, std::size_t color, const Track& track, bool dash = false) {
+RunSeries series_of(std::string name, std::size_t color, const Track& track, bool dash = false) {
   return {std::move(name), static_cast<int>(color % 8), dash, track.x, track.y, {}, {}};
 }
 
 /// Means of neighbours, with their smallest and largest as a band, where there are too many.
-ChartSeries thinned(std::string name, std::size_t color, const Track& track) {
+RunSeries thinned(std::string name, std::size_t color, const Track& track) {
   const std::size_t stride = stride_for(track.x.size());
-  ChartSeries series = series_of(std::move(name), color, track);
+  RunSeries series = series_of(std::move(name), color, track);
   if (stride <= 1) return series;
   series.x.clear();
   series.y.clear();
@@ -51,9 +51,9 @@ ChartSeries thinned(std::string name, std::size_t color, const Track& track) {
 }
 
 /// Every so many-th, where there are too many: percentiles have no mean.
-ChartSeries series_of(std::string name, std::size_t color, const Spread& spread) {
+RunSeries series_of(std::string name, std::size_t color, const Spread& spread) {
   const std::size_t stride = std::max<std::size_t>(1, stride_for(spread.x.size()));
-  ChartSeries series{std::move(name), static_cast<int>(color % 8), false, {}, {}, {}, {}};
+  RunSeries series{std::move(name), static_cast<int>(color % 8), false, {}, {}, {}, {}};
   for (std::size_t i = 0; i < spread.x.size(); i += stride) {
     series.x.push_back(spread.x[i]);
     series.y.push_back(spread.middle[i]);
@@ -99,7 +99,7 @@ class Charts {
   }
 
   void add(RunChart chart) {
-    std::erase_if(chart.series, [](const ChartSeries& one) { return one.x.empty(); });
+    std::erase_if(chart.series, [](const RunSeries& one) { return one.x.empty(); });
     if (chart.series.empty()) return;
     chart.headline = std::ranges::none_of(
         sections_, [&](const std::string& section) { return section == chart.section; });
