@@ -88,6 +88,16 @@ bool Module::has_parameters() const {
   });
 }
 
+void Module::set_watch(Watch watch) {
+  watch_ =
+      watch.forward || watch.backward ? std::make_unique<const Watch>(std::move(watch)) : nullptr;
+}
+
+const Watch& Module::watch() const {
+  static const Watch none;
+  return watch_ != nullptr ? *watch_ : none;
+}
+
 void Module::initialize(std::uint64_t seed) {
   visit([seed](const std::string& path, Module& module) {
     Random random(seed, hash_of(path));

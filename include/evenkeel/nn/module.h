@@ -14,6 +14,7 @@
 #include <evenkeel/core/random.h>
 #include <evenkeel/core/tensor.h>
 #include <evenkeel/nn/lengths.h>
+#include <evenkeel/nn/watch.h>
 
 namespace evenkeel::nn {
 
@@ -140,6 +141,13 @@ class Module {
   /// Whether there are parameters here or in the children.
   bool has_parameters() const;
 
+  /// Hears of what this module gives and is handed whenever a container runs it; {} for nothing.
+  /// Whoever calls a module by itself has both in hand: a network's own watch hears of nothing.
+  /// Copies of the module start without.
+  void set_watch(Watch watch);
+  /// What was set; empty functions where nothing was.
+  const Watch& watch() const;
+
   /// Initializes all parameters here and below from one seed; each module draws from a stream of
   /// its own, named by its path.
   void initialize(std::uint64_t seed);
@@ -215,6 +223,7 @@ class Module {
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
   std::string path_;
   Lengths lengths_;
+  std::unique_ptr<const Watch> watch_;  // null where there is nothing to tell
   bool keep_ = false;
   bool needs_input_gradient_ = true;
 };

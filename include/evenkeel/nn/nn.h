@@ -2,6 +2,7 @@
 #pragma once
 
 #include <evenkeel/nn/describe.h>
+#include <evenkeel/nn/find.h>
 #include <evenkeel/nn/fixed_batch.h>
 #include <evenkeel/nn/flow.h>
 #include <evenkeel/nn/fold.h>
@@ -57,3 +58,4 @@
 #include <evenkeel/nn/memory.h>
 #include <evenkeel/nn/module.h>
 #include <evenkeel/nn/recalibration.h>
+#include <evenkeel/nn/watch.h>

@@ -28,7 +28,7 @@ Tensor Concat::run_forward(Tensor x) {
   std::vector<Shape> shapes;
   for (std::size_t i = 0; i < size(); ++i) {
     const bool last = i + 1 == size();
-    parts.push_back(last ? child(i).forward_in_place(std::move(x)) : child(i).forward(x));
+    parts.push_back(last ? forward_child(i, std::move(x)) : forward_child(i, x));
     shapes.push_back(parts.back().shape());
   }
   Tensor y = concat(shape, std::move(parts));
@@ -53,7 +53,7 @@ Tensor Concat::run_backward(Tensor dy) {
   Tensor dx;
   for (std::size_t i = size(); i-- > 0;) {
     if (!child(i).needs_backward()) continue;
-    dx = sum_of_gradients(std::move(dx), child(i).backward_in_place(std::move(parts[i])));
+    dx = sum_of_gradients(std::move(dx), backward_child(i, std::move(parts[i])));
   }
   saved_.pop();
   return needs_input_gradient() ? dx : Tensor();

@@ -25,6 +25,25 @@ Tensor Container::backward_in_place(Tensor dy) {
   }
 }
 
+void Container::show_output(std::size_t i, const Tensor& y) const {
+  if (const auto& told = child(i).watch().forward) told(y);
+}
+
+void Container::show_gradient(std::size_t i, const Tensor& dy) const {
+  if (const auto& told = child(i).watch().backward) told(dy);
+}
+
+Tensor Container::forward_child(std::size_t i, Tensor x) {
+  Tensor y = child(i).forward_in_place(std::move(x));
+  show_output(i, y);
+  return y;
+}
+
+Tensor Container::backward_child(std::size_t i, Tensor dy) {
+  show_gradient(i, dy);
+  return child(i).backward_in_place(std::move(dy));
+}
+
 void Container::replace(std::size_t i, std::unique_ptr<Module> layer) {
   if (!layer || i >= child_count()) {
     fail<UsageError>("[{}] expected a layer for one of {} places, got {} for place {}", label(),

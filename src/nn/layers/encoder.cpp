@@ -109,13 +109,13 @@ std::vector<Shape> EncoderLayer::child_inputs(const Shape& input) const {
 
 Tensor EncoderLayer::feed(const Tensor& x) {
   Tensor y = x;
-  for (const std::size_t i : kFeed) y = child(i).forward(y);
+  for (const std::size_t i : kFeed) y = forward_child(i, y);
   return y;
 }
 
 Tensor EncoderLayer::feed_back(const Tensor& dy) {
   Tensor gradient = dy;
-  for (std::size_t i = kFeed.size(); i-- > 0;) gradient = child(kFeed[i]).backward(gradient);
+  for (std::size_t i = kFeed.size(); i-- > 0;) gradient = backward_child(kFeed[i], gradient);
   return gradient;
 }
 
@@ -125,15 +125,17 @@ Tensor EncoderLayer::run_forward(Tensor x) {
                                                          RowOrder::by_sequence);
   const Tensor in = rows->gather(x);
   const auto attend = [&](const Tensor& r) {
-    return child(kDropout1).forward(attention().forward_rows(rows, r));
+    const Tensor attended = attention().forward_rows(rows, r);
+    show_output(kAttention, attended);
+    return forward_child(kDropout1, attended);
   };
   Tensor out;
   if (options_.norm_first) {
-    const Tensor middle = sum(in, attend(child(kNorm1).forward(in)));
-    out = sum(middle, feed(child(kNorm2).forward(middle)));
+    const Tensor middle = sum(in, attend(forward_child(kNorm1, in)));
+    out = sum(middle, feed(forward_child(kNorm2, middle)));
   } else {
-    const Tensor middle = child(kNorm1).forward(sum(in, attend(in)));
-    out = child(kNorm2).forward(sum(middle, feed(middle)));
+    const Tensor middle = forward_child(kNorm1, sum(in, attend(in)));
+    out = forward_child(kNorm2, sum(middle, feed(middle)));
   }
   Tensor z = rows->scatter(out, x.layout());
   if (recording()) saved_.push({rows, x.dtype(), x.layout()});
@@ -146,15 +148,17 @@ Tensor EncoderLayer::run_backward(Tensor dy) {
   const Tensor gradient =
       rows.gather(expect_gradient(*this, dy, rows.shape(embed_), saved.dtype, saved.layout));
   const auto attend_back = [&](const Tensor& g) {
-    return attention().backward_rows(child(kDropout1).backward(g));
+    const Tensor attended = backward_child(kDropout1, g);
+    show_gradient(kAttention, attended);
+    return attention().backward_rows(attended);
   };
   Tensor dx;
   if (options_.norm_first) {
-    const Tensor middle = sum(gradient, child(kNorm2).backward(feed_back(gradient)));
-    dx = sum(middle, child(kNorm1).backward(attend_back(middle)));
+    const Tensor middle = sum(gradient, backward_child(kNorm2, feed_back(gradient)));
+    dx = sum(middle, backward_child(kNorm1, attend_back(middle)));
   } else {
-    const Tensor outer = child(kNorm2).backward(gradient);
-    const Tensor inner = child(kNorm1).backward(sum(outer, feed_back(outer)));
+    const Tensor outer = backward_child(kNorm2, gradient);
+    const Tensor inner = backward_child(kNorm1, sum(outer, feed_back(outer)));
     dx = sum(inner, attend_back(inner));
   }
   Tensor result = rows.scatter(dx, saved.layout);

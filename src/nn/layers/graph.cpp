@@ -173,7 +173,7 @@ Tensor Graph::run_forward(Tensor x) {
       if (last_use_[j] == i && j != output_) values[j] = Tensor();
     }
     if (node.kind == NodeKind::module) {
-      values[i] = child(node.child).forward_in_place(std::move(parts[0]));
+      values[i] = forward_child(node.child, std::move(parts[0]));
     } else if (node.kind == NodeKind::concat) {
       values[i] = concat(shapes[i], std::move(parts));
     } else if (is_product(node)) {
@@ -223,7 +223,7 @@ void Graph::pass_back(const Node& node, Tensor dy, const Saved& saved, std::size
     if (wants_[j]) gradients[j] = sum_of_gradients(std::move(gradients[j]), std::move(gradient));
   };
   if (node.kind == NodeKind::module) {
-    give(node.inputs[0], child(node.child).backward_in_place(std::move(dy)));
+    give(node.inputs[0], backward_child(node.child, std::move(dy)));
   } else if (node.kind == NodeKind::sum) {
     for (const std::size_t j : node.inputs) give(j, dy);
   } else if (is_product(node)) {

@@ -14,6 +14,9 @@
 namespace evenkeel::nn {
 namespace {
 
+constexpr std::size_t kBody = 0;
+constexpr std::size_t kShortcut = 1;
+
 /// The layer that computes the last value of `module`: what stands behind it hands that through.
 Module* last_layer(Module& module) {
   auto* const sequence = dynamic_cast<Sequential*>(&module);
@@ -106,11 +109,11 @@ Tensor Residual::run_forward(Tensor x) {
       fail<StateError>("[{}] the body has changed since it was fused; fuse after building",
                        label());
     }
-    last->set_addend(has_shortcut() ? shortcut().forward(x) : x);
-    return body().forward_in_place(std::move(x));
+    last->set_addend(has_shortcut() ? forward_child(kShortcut, x) : x);
+    return forward_child(kBody, std::move(x));
   }
-  const Tensor main = body().forward(x);
-  const Tensor side = has_shortcut() ? shortcut().forward_in_place(std::move(x)) : std::move(x);
+  const Tensor main = forward_child(kBody, x);
+  const Tensor side = has_shortcut() ? forward_child(kShortcut, std::move(x)) : std::move(x);
   Tensor y = sum(main, side);
   if (activation_) {
     ops::activation_forward(*activation_, y, y, slope_);
@@ -130,7 +133,7 @@ Tensor Residual::run_backward(Tensor dy) {
   Tensor gradient;  // of the sum
   Tensor main;
   if (joined_) {
-    main = body().backward_in_place(std::move(dy));
+    main = backward_child(kBody, std::move(dy));
     gradient = last_batch_norm(body())->take_addend_gradient();
   } else if (activation_) {
     const Tensor y = saved_.top(*this);
@@ -141,12 +144,12 @@ Tensor Residual::run_backward(Tensor dy) {
   } else {
     gradient = std::move(dy);
   }
-  if (!joined_ && body().needs_backward()) main = body().backward(gradient);
+  if (!joined_ && body().needs_backward()) main = backward_child(kBody, gradient);
   Tensor side;
   if (!has_shortcut()) {
     side = std::move(gradient);
   } else if (shortcut().needs_backward()) {
-    side = shortcut().backward_in_place(std::move(gradient));
+    side = backward_child(kShortcut, std::move(gradient));
   }
   Tensor dx =
       needs_input_gradient() ? sum_of_gradients(std::move(main), std::move(side)) : Tensor();

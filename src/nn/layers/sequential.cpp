@@ -29,7 +29,7 @@ std::vector<Shape> Sequential::child_inputs(const Shape& input) const {
 
 Tensor Sequential::run_forward(Tensor x) {
   Tensor y = std::move(x);
-  for (std::size_t i = 0; i < size(); ++i) y = child(i).forward_in_place(std::move(y));
+  for (std::size_t i = 0; i < size(); ++i) y = forward_child(i, std::move(y));
   return y;
 }
 
@@ -42,7 +42,7 @@ Tensor Sequential::run_backward(Tensor dy) {
   for (std::size_t i = size(); i-- > 0;) {
     // From here to the front there is no parameter and nobody asks for a gradient.
     if (!child(i).needs_backward()) return {};
-    gradient = child(i).backward_in_place(std::move(gradient));
+    gradient = backward_child(i, std::move(gradient));
   }
   return gradient;
 }

@@ -22,9 +22,9 @@ class Container : public Module {
   Tensor backward(const Tensor& dy) final { return backward_in_place(dy); }
   Tensor backward_in_place(Tensor dy) final;
 
-  /// Puts another layer in place of child i. Throws UsageError for a null pointer, a child that there
-  /// is not and a container whose children are of fixed kinds, StateError for a child that was fused
-  /// with another.
+  /// Puts another layer in place of child i. Throws UsageError for a null pointer, a child that
+  /// there is not and a container whose children are of fixed kinds, StateError for a child that
+  /// was fused with another.
   virtual void replace(std::size_t i, std::unique_ptr<Module> layer);
 
  protected:
@@ -32,6 +32,14 @@ class Container : public Module {
   /// the function's own: what it gives to a child as its last handle may be written over.
   virtual Tensor run_forward(Tensor x) = 0;
   virtual Tensor run_backward(Tensor dy) = 0;
+
+  /// forward_in_place and backward_in_place of child i, of which its watch hears: containers run
+  /// their children through these.
+  Tensor forward_child(std::size_t i, Tensor x);
+  Tensor backward_child(std::size_t i, Tensor dy);
+  /// For a child that is run in a way of its own: y behind its forward, dy before its backward.
+  void show_output(std::size_t i, const Tensor& y) const;
+  void show_gradient(std::size_t i, const Tensor& dy) const;
 };
 
 /// A layer or container given by value (or moved in).
