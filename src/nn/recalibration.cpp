@@ -125,22 +125,31 @@ class Statistics {
   std::int64_t batches_ = 0;
 };
 
-/// Holds a set of layers observed, each by its own statistics, and lets go at the end.
+/// Holds a set of layers observed, each by its own statistics, and lets go at the end. Whoever
+/// observed them before goes on hearing.
 class Observed {
  public:
   explicit Observed(std::span<Statistics> layers) : layers_(layers) {
-    for (Statistics& one : layers_) {
-      one.layer().set_observer([&one](const Tensor& x) { one.add(x); });
+    for (Statistics& one : layers_) before_.push_back(one.layer().observer());
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      Statistics& one = layers_[i];
+      one.layer().set_observer([&one, &earlier = before_[i]](const Tensor& x) {
+        if (earlier) earlier(x);
+        one.add(x);
+      });
     }
   }
   ~Observed() {
-    for (Statistics& one : layers_) one.layer().set_observer({});
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      layers_[i].layer().set_observer(std::move(before_[i]));
+    }
   }
   Observed(const Observed&) = delete;
   Observed& operator=(const Observed&) = delete;
 
  private:
   std::span<Statistics> layers_;
+  std::vector<BatchNorm::Observer> before_;
 };
 
 /// Why a layer's statistics stay; empty where they can be taken.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <evenkeel/train/evaluate.h>
+#include <evenkeel/train/probes.h>
 #include <evenkeel/train/reporter.h>
 #include <evenkeel/train/settings.h>
 #include <evenkeel/train/sweep.h>

@@ -117,6 +117,8 @@ class BatchNorm : public Module, public TakesAddend {
   /// sequences as rows [M, C]. Copies of the layer start without; {} for none.
   using Observer = std::function<void(const Tensor& x)>;
   void set_observer(Observer observer) { observer_.call = std::move(observer); }
+  /// The one that was set, for whoever listens beside it; empty if none was.
+  const Observer& observer() const { return observer_.call; }
 
   // For the fusion pass and containers.
 
