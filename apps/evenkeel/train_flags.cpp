@@ -26,7 +26,7 @@ const std::vector<Group>& groups() {
        {"optimizer", "lr", "schedule", "warmup", "weight_decay", "decay_norm", "sgd_momentum",
         "nesterov", "accumulate", "clip", "label_smoothing", "dropout", "augment"}},
       {"Averages of the weights", {"ema", "swa", "swa_lr"}},
-      {"Validation", {"validation", "patience", "eval_every"}},
+      {"Validation", {"validation", "patience", "eval_every", "probe_every"}},
       {"Run",
        {"resume", "replace", "checkpoint_every", "checkpoint_steps", "threads", "deterministic",
         "layout", "dtype", "fusion", "memory"}},

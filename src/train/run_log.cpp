@@ -3,6 +3,15 @@
 #include "train/json_line.h"
 
 namespace evenkeel::train {
+namespace {
+
+/// The percentiles of a batch norm under their names, in the order in which they are written.
+std::vector<std::pair<std::string, const std::vector<double>*>> parts_of(const NormSummary& norm) {
+  return {{"mean_gap", &norm.mean_gap}, {"std_ratio", &norm.std_ratio}, {"gamma", &norm.gamma},
+          {"beta", &norm.beta},         {"input", &norm.input},         {"output", &norm.output}};
+}
+
+}  // namespace
 
 RunLog::RunLog(const model::RunFolder& folder)
     : metrics_(folder.metrics()), events_(folder.events()) {}
@@ -71,6 +80,34 @@ void RunLog::evaluation(const StepEvaluation& at) {
                      .add("accuracy", at.evaluation.accuracy)
                      .str());
   events_.scalar("evaluation/accuracy", at.evaluation.accuracy, at.step);
+}
+
+void RunLog::probe(const ProbeRecord& record) {
+  JsonLine gradients, weights, norms;
+  for (const GradientNorm& parameter : record.parameters) {
+    gradients.add(parameter.name, parameter.gradient);
+    weights.add(parameter.name, parameter.weight);
+    events_.scalar("gradients/" + parameter.name, parameter.gradient, record.step);
+    events_.scalar("weights/" + parameter.name, parameter.weight, record.step);
+  }
+  for (const NormSummary& norm : record.norms) {
+    JsonLine parts;
+    for (const auto& [name, values] : parts_of(norm)) {
+      parts.add(name, *values);
+      for (std::size_t i = 0; i < values->size(); ++i) {
+        const std::string tag =
+            fmt::format("norms/{}/{}/p{}", norm.path, name, record.percentiles[i]);
+        events_.scalar(tag, (*values)[i], record.step);
+      }
+    }
+    norms.add(norm.path, parts);
+  }
+  metrics_.write(JsonLine("probe")
+                     .add("step", record.step)
+                     .add("gradients", gradients)
+                     .add("weights", weights)
+                     .add("norms", norms)
+                     .str());
 }
 
 void RunLog::end(const TrainResult& result) {

@@ -1,6 +1,7 @@
 // What a run writes while it runs: metrics.jsonl for programs, TensorBoard events for people.
 #pragma once
 
+#include "train/step_probe.h"
 #include <evenkeel/io/events.h>
 #include <evenkeel/model/run_folder.h>
 #include <evenkeel/nn/module.h>
@@ -17,6 +18,7 @@ class RunLog {
   void step(std::int64_t step, std::int64_t epoch, double loss, double accuracy, double lr);
   void epoch(const EpochRecord& record, nn::Module& network);
   void evaluation(const StepEvaluation& evaluation);
+  void probe(const ProbeRecord& record);
   void end(const TrainResult& result);
   void warning(const std::string& text);
 

@@ -165,6 +165,8 @@ std::vector<SettingField> make_fields() {
       changeable(integer_field("checkpoint_steps", "steps between further checkpoints; 0: none",
                                &S::checkpoint_steps, {})),
       integer_field("eval_every", "steps between evaluations; 0: off", &S::eval_every, {}),
+      changeable(integer_field("probe_every", "steps between probes of gradients and norms; 0: off",
+                               &S::probe_every, {})),
   };
 }
 

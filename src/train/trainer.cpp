@@ -67,6 +67,10 @@ void Trainer::Impl::count_time() {
 
 void Trainer::Impl::take_step(const data::Batch& batch) {
   const double lr = averages->rate(progress.step, schedule->lr_at(progress.step, total_steps));
+  std::optional<StepProbe> probe;
+  if (settings.probe_every > 0 && (progress.step + 1) % settings.probe_every == 0) {
+    probe.emplace(*network);
+  }
   const StepOutcome outcome = stepper->step(batch, lr);
   if (!outcome.skipped) averages->after_step();
   ++progress.step;
@@ -86,6 +90,8 @@ void Trainer::Impl::take_step(const data::Batch& batch) {
                 static_cast<double>(outcome.correct) / static_cast<double>(batch.size()), lr);
     });
   }
+  if (probe) log_to([&] { log->probe(probe->record(progress.step)); });
+  probe.reset();
   reporter.on_step({progress.epoch + 1, progress.step, total_steps, progress.mean_loss(),
                     progress.accuracy(), lr, seconds_since(started), progress.step - first_step});
   evaluate_between();

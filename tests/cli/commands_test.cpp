@@ -68,6 +68,22 @@ TEST_F(Command, TrainWritesARunAndSaysWhatIsNext) {
   }
 }
 
+TEST_F(Command, TrainProbesEverySoManySteps) {
+  const testing::Outcome outcome = run({"train", "--data", "glyphs:train=320,test=100", "--epochs",
+                                        "1", "--probe-every", "2", "--out", "a run"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  std::istringstream lines(testing::read_text(folder() / "a run/metrics.jsonl"));
+  int probes = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const json entry = json::parse(line);
+    if (entry["kind"] != "probe") continue;
+    EXPECT_EQ(entry["step"], 2 * ++probes);
+    EXPECT_EQ(entry["norms"].begin().value()["output"].size(), 3U);
+  }
+  EXPECT_EQ(probes, 2);  // of five steps
+  EXPECT_EQ(run({"train", "--probe-every", "-1"}).code, 2);
+}
+
 TEST_F(Command, FlagsGoBeforeTheConfigFile) {
   testing::write_text(folder() / "a b.toml",
                       "data = \"glyphs:train=320,test=100\"\nepochs = 2\nseed = 5\n");

@@ -71,6 +71,7 @@ struct Settings {
   std::int64_t checkpoint_every = 1;  ///< epochs; 0: only when interrupted
   std::int64_t checkpoint_steps = 0;  ///< steps between further checkpoints; 0: none
   std::int64_t eval_every = 0;        ///< steps; 0: off
+  std::int64_t probe_every = 0;       ///< steps between probes in the metrics; 0: off
 };
 
 enum class SettingKind : std::uint8_t { flag, integer, number, text };

@@ -20,6 +20,9 @@ namespace evenkeel::train {
 /// a resumed run takes the newest that is intact. SIGINT and SIGTERM end the step, write a
 /// checkpoint and return; a second one kills as usual.
 ///
+/// With probe_every, every so many steps the metrics get a line about gradients, weights and batch
+/// norms (docs/probes.md); the run keeps its bits.
+///
 /// A step whose loss or gradient is not finite is skipped: parameters and optimizer stay as they
 /// were, and batch norm's guard keeps such a batch out of the running statistics. The metrics name
 /// the first of each epoch, the reporter hears of each kind once and then of their number at the
