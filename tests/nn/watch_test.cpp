@@ -219,7 +219,7 @@ TEST(Find, gives_modules_by_their_paths) {
 TEST(Find, names_the_nearest_path) {
   Graph net = joins();
   EXPECT_EQ(message_of<UsageError>([&] { find(net, "left.body.9"); }),
-            "[Graph] expected the path of one of 10 modules, got 'left.body.9'; did you mean "
+            "[Graph] expected the path of one of 9 modules, got 'left.body.9'; did you mean "
             "'left.body.0'?");
   EXPECT_TRUE(message_of<UsageError>([&] {
                 find(net, "nothing like it");
