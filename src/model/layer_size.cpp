@@ -35,11 +35,13 @@ class Values {
     }
     return {0};
   }
-  /// A list of two numbers, or one number for both.
-  Count pair(const char* key) const {
+  /// The product of `count` numbers: a list of them, or one number for all.
+  Count sizes(const char* key, int count) const {
     const auto* value = find(key);
-    const bool one = value != nullptr && std::holds_alternative<std::int64_t>(*value);
-    return one ? number(key) * number(key) : number(key);
+    if (value == nullptr || !std::holds_alternative<std::int64_t>(*value)) return number(key);
+    Count product{1};
+    for (int i = 0; i < count; ++i) product = product * number(key);
+    return product;
   }
   bool flag(const char* key, bool fallback) const {
     const auto* value = find(key);
@@ -66,12 +68,12 @@ class Values {
 
 Count linear(const Values& v) { return v.number("in_features") * v.number("out_features"); }
 
-Count convolution(const Values& v, Count kernel) {
+template <int SpatialRank>
+Count convolution(const Values& v) {
+  const Count kernel = v.sizes("kernel_size", SpatialRank);
   const std::uint64_t groups = std::max<std::uint64_t>(v.number("groups", 1).value, 1);
   return Count{v.number("in_channels").value / groups} * v.number("out_channels") * kernel;
 }
-Count conv1d(const Values& v) { return convolution(v, v.number("kernel_size")); }
-Count conv2d(const Values& v) { return convolution(v, v.pair("kernel_size")); }
 Count elementwise(const Values& v) { return v.number("shape", 1); }
 
 /// Two values per channel if `affine`, two if it keeps running statistics.
@@ -120,10 +122,12 @@ struct Row {
 };
 constexpr std::array kRows = {
     Row{"Linear", linear},
-    Row{"Conv1d", conv1d},
-    Row{"Conv2d", conv2d},
-    Row{"ConvTranspose1d", conv1d},
-    Row{"ConvTranspose2d", conv2d},
+    Row{"Conv1d", convolution<1>},
+    Row{"Conv2d", convolution<2>},
+    Row{"Conv3d", convolution<3>},
+    Row{"ConvTranspose1d", convolution<1>},
+    Row{"ConvTranspose2d", convolution<2>},
+    Row{"ConvTranspose3d", convolution<3>},
     Row{"Scale", elementwise},
     Row{"Shift", elementwise},
     Row{"BatchNorm1d", batch_norm},

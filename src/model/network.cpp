@@ -182,7 +182,7 @@ std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::ui
 }
 
 bool prefers_channels_last(const NetworkOptions& options) {
-  constexpr std::array<std::string_view, 1> kImages{"Conv2d"};
+  constexpr std::array<std::string_view, 1> kImages{"Conv2d"}, kVolumes{"Conv3d"};
   constexpr std::array<std::string_view, 4> kSequences{"LSTM", "GRU", "MultiheadAttention",
                                                        "EncoderLayer"};
   const int rank = options.input.rank();
@@ -190,6 +190,7 @@ bool prefers_channels_last(const NetworkOptions& options) {
     return find_row(options.net).info.input != NetworkInput::any && rank > 1;
   }
   return (rank == 3 && has_layer(options.layers, kImages)) ||
+         (rank == 4 && has_layer(options.layers, kVolumes)) ||
          (rank == 2 && has_layer(options.layers, kSequences));
 }
 

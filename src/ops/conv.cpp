@@ -80,7 +80,7 @@ void conv_backward_weight(const Tensor& x, const Tensor& dy, const ConvOptions& 
     // What may fail for want of memory comes before anything is added.
     std::shared_ptr<std::byte> sums;
     if (dbias.defined()) {
-      const std::int64_t positions = g.out[0] * g.out[1];
+      const std::int64_t positions = g.out_positions();
       sums = g.layout == Layout::channels_last
                  ? detail::column_sums(dy.data<T>(), g.samples * positions, g.out_channels)
                  : detail::plane_sums(dy.data<T>(), g.samples, g.out_channels, positions);

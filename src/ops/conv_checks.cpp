@@ -26,8 +26,9 @@ void check_options(std::string_view op, const ConvOptions& options, int spatial)
 
 ConvGeometry geometry_of(std::string_view op, const Shape& x, const Shape& weight,
                          const ConvOptions& options) {
-  if (x.rank() != 3 && x.rank() != 4) {
-    fail<ShapeError>("[{}] expected an input [N, C, L] or [N, C, H, W], got {}", op, x.str());
+  if (x.rank() < 3 || x.rank() > 2 + kMostSpatial) {
+    fail<ShapeError>("[{}] expected an input [N, C, L], [N, C, H, W] or [N, C, D, H, W], got {}",
+                     op, x.str());
   }
   if (weight.rank() != x.rank()) {
     fail<ShapeError>("[{}] expected a weight of rank {} for input {}, got {}", op, x.rank(),
@@ -51,7 +52,7 @@ ConvGeometry geometry_of(std::string_view op, const Shape& x, const Shape& weigh
   }
   for (int d = 0; d < spatial; ++d) {
     const auto from = static_cast<std::size_t>(d);
-    const auto to = static_cast<std::size_t>(2 - spatial + d);  // one dimension is the width
+    const auto to = static_cast<std::size_t>(kMostSpatial - spatial + d);  // the last is the width
     g.in[to] = x[2 + d];
     g.kernel[to] = weight[2 + d];
     g.stride[to] = options.stride[from];
@@ -71,13 +72,16 @@ ConvGeometry geometry_of(std::string_view op, const Shape& x, const Shape& weigh
 }
 
 Shape output_shape(const Shape& x, const ConvGeometry& g) {
-  if (x.rank() == 3) return {g.samples, g.out_channels, g.out[1]};
-  return {g.samples, g.out_channels, g.out[0], g.out[1]};
+  Shape result = x.with(1, g.out_channels);
+  for (int d = 2; d < x.rank(); ++d) {
+    result = result.with(d, g.out[static_cast<std::size_t>(kMostSpatial - x.rank() + d)]);
+  }
+  return result;
 }
 
 ConvGeometry laid_out(ConvGeometry g, Layout layout) {
-  const bool in_same = g.in_channels == 1 || g.in[0] * g.in[1] == 1;
-  const bool out_same = g.out_channels == 1 || g.out[0] * g.out[1] == 1;
+  const bool in_same = g.in_channels == 1 || g.in_positions() == 1;
+  const bool out_same = g.out_channels == 1 || g.out_positions() == 1;
   g.layout = in_same && out_same ? Layout::channels_last : layout;
   return g;
 }

@@ -1,11 +1,12 @@
-// A convolution's numbers, with one spatial dimension seen as two of which the first has extent 1.
+// A convolution's numbers, with one or two spatial dimensions seen as three of which the first have
+// extent 1.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include <evenkeel/core/dtype.h>
 #include <evenkeel/core/layout.h>
+#include <evenkeel/ops/spatial.h>
 
 namespace evenkeel::ops {
 
@@ -14,22 +15,25 @@ struct ConvGeometry {
   std::int64_t in_channels = 0;
   std::int64_t out_channels = 0;
   std::int64_t groups = 1;
-  std::array<std::int64_t, 2> in{1, 1};
-  std::array<std::int64_t, 2> out{1, 1};
-  std::array<std::int64_t, 2> kernel{1, 1};
-  std::array<std::int64_t, 2> stride{1, 1};
-  std::array<std::int64_t, 2> padding{0, 0};
-  std::array<std::int64_t, 2> dilation{1, 1};
+  Spatial in{1, 1, 1};
+  Spatial out{1, 1, 1};
+  Spatial kernel{1, 1, 1};
+  Spatial stride{1, 1, 1};
+  Spatial padding{0, 0, 0};
+  Spatial dilation{1, 1, 1};
   Layout layout = Layout::channels_first;
   DType dtype = DType::f32;  ///< of the feature maps
 
-  std::int64_t in_size() const { return in_channels * in[0] * in[1]; }      ///< of one sample
-  std::int64_t out_size() const { return out_channels * out[0] * out[1]; }  ///< of one sample
-  std::int64_t weight_size() const {
-    return out_channels * (in_channels / groups) * kernel[0] * kernel[1];
-  }
+  std::int64_t in_positions() const { return in[0] * in[1] * in[2]; }
+  std::int64_t out_positions() const { return out[0] * out[1] * out[2]; }
+  std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  std::int64_t in_size() const { return in_channels * in_positions(); }     ///< of one sample
+  std::int64_t out_size() const { return out_channels * out_positions(); }  ///< of one sample
+  std::int64_t weight_size() const { return out_channels * (in_channels / groups) * taps(); }
   /// Multiply-adds for one sample.
-  std::int64_t work() const { return weight_size() * out[0] * out[1]; }
+  std::int64_t work() const { return weight_size() * out_positions(); }
+  /// Whether there is nothing along the first dimension: a convolution of planes.
+  bool is_flat() const { return in[0] == 1 && kernel[0] == 1 && padding[0] == 0; }
 };
 
 }  // namespace evenkeel::ops

@@ -12,8 +12,9 @@ namespace evenkeel::ops {
 namespace {
 
 PoolGeometry geometry_of(std::string_view op, const Shape& x, const PoolOptions& options) {
-  if (x.rank() != 3 && x.rank() != 4) {
-    fail<ShapeError>("[{}] expected an input [N, C, L] or [N, C, H, W], got {}", op, x.str());
+  if (x.rank() < 3 || x.rank() > 2 + kMostSpatial) {
+    fail<ShapeError>("[{}] expected an input [N, C, L], [N, C, H, W] or [N, C, D, H, W], got {}",
+                     op, x.str());
   }
   const int spatial = x.rank() - 2;
   PoolGeometry g;
@@ -22,7 +23,7 @@ PoolGeometry geometry_of(std::string_view op, const Shape& x, const PoolOptions&
   g.count_include_pad = options.count_include_pad;
   for (int d = 0; d < spatial; ++d) {
     const auto from = static_cast<std::size_t>(d);
-    const auto to = static_cast<std::size_t>(2 - spatial + d);  // one dimension is the width
+    const auto to = static_cast<std::size_t>(kMostSpatial - spatial + d);  // the last is the width
     g.in[to] = x[2 + d];
     g.kernel[to] = options.kernel[from];
     g.stride[to] = options.stride[from];
@@ -43,15 +44,25 @@ PoolGeometry geometry_of(std::string_view op, const Shape& x, const PoolOptions&
     }
     g.out[to] = room / g.stride[to] + 1;
   }
-  if (g.in[0] * g.in[1] > std::numeric_limits<std::int32_t>::max()) {
-    fail<ShapeError>("[{}] expected fewer than 2^31 positions in a plane, got {}", op, x.str());
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (g.in_positions() > kMost) {
+    fail<ShapeError>("[{}] expected fewer than 2^31 positions in a map, got {}", op, x.str());
+  }
+  std::int64_t room_for_taps = kMost;  // divided, since the product may not fit any number
+  for (const std::int64_t extent : g.kernel) room_for_taps /= extent;
+  if (room_for_taps == 0) {
+    fail<ShapeError>("[{}] expected a kernel of fewer than 2^31 positions for input {}", op,
+                     x.str());
   }
   return g;
 }
 
 Shape output_shape(const Shape& x, const PoolGeometry& g) {
-  if (x.rank() == 3) return {g.samples, g.channels, g.out[1]};
-  return {g.samples, g.channels, g.out[0], g.out[1]};
+  Shape result = x;
+  for (int d = 2; d < x.rank(); ++d) {
+    result = result.with(d, g.out[static_cast<std::size_t>(kMostSpatial - x.rank() + d)]);
+  }
+  return result;
 }
 
 std::int64_t positions_of(std::string_view op, const Shape& x) {

@@ -1,4 +1,5 @@
 // What the ONNX reader makes of models beyond single operators.
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -196,19 +197,65 @@ TEST(OnnxImport, what_is_computed_from_constants_is_bounded) {
   EXPECT_THROW(import_parts(parts), IoError);
 }
 
+TEST(OnnxImport, the_largest_of_every_map_is_a_max_pool_of_any_rank) {
+  for (const Integers& extents : {Integers{5}, Integers{3, 4}, Integers{2, 3, 4}}) {
+    Integers dims{2, 3};
+    dims.insert(dims.end(), extents.begin(), extents.end());
+    const ImportedModel model =
+        import_parts(model_of({node_message("GlobalMaxPool", {"x"}, {"y"})}, dims));
+    const Tensor x = random_tensor(Shape(std::span<const std::int64_t>(dims)), 1);
+    const Tensor y = model.network->forward(x);
+    ASSERT_EQ(y.numel(), 6);
+    EXPECT_EQ(y.rank(), x.rank());
+    const std::int64_t positions = x.numel() / 6;
+    for (std::int64_t map = 0; map < 6; ++map) {
+      const float* const values = x.data<float>() + map * positions;
+      EXPECT_EQ(y.data<float>()[map], *std::max_element(values, values + positions));
+    }
+  }
+}
+
+/// With ceil_mode and pads that do not count, in three dimensions: each output is the mean of what
+/// its window holds of the input.
+TEST(OnnxImport, averages_of_volumes_count_what_their_windows_hold) {
+  const ImportedModel model =
+      import_parts(model_of({node_message("AveragePool", {"x"}, {"y"},
+                                          {attribute("kernel_shape", Integers{2, 3, 2}),
+                                           attribute("strides", Integers{2, 1, 2}),
+                                           attribute("pads", Integers{1, 0, 0, 0, 2, 0}),
+                                           attribute("ceil_mode", std::int64_t{1})})},
+                            {-1, 1, 2, 3, 3}));
+  const Tensor y = model.network->forward(Tensor::full({1, 1, 2, 3, 3}, 7));
+  EXPECT_EQ(y.shape(), (Shape{1, 1, 2, 3, 2}));
+  EXPECT_LE(max_difference(y, Tensor::full(y.shape(), 7)), 1e-5);
+}
+
 /// Windows of any geometry have as many outputs as the format says, and survive being written.
 RC_GTEST_PROP(OnnxImportProperty, windows_of_any_geometry, ()) {
   const std::string type = *rc::gen::element<std::string>("Conv", "MaxPool", "AveragePool");
-  const auto kernel = *rc::gen::inRange<std::int64_t>(1, 5);
-  const auto stride = *rc::gen::inRange<std::int64_t>(1, 4);
-  const auto before = *rc::gen::inRange<std::int64_t>(0, kernel);
-  const auto after = *rc::gen::inRange<std::int64_t>(0, kernel);
-  const auto extent = *rc::gen::inRange<std::int64_t>(1, 10);
   const bool pool = type != "Conv";
   const bool ceil = pool && *rc::gen::arbitrary<bool>();
-  std::vector<Message> attributes{attribute("kernel_shape", Integers{kernel}),
-                                  attribute("strides", Integers{stride}),
-                                  attribute("pads", Integers{before, after})};
+  const auto spatial = *rc::gen::inRange<std::size_t>(1, 4);
+  Integers kernel, stride, before, after, dims{2, 2}, weight{3, 2}, wanted{2, pool ? 2 : 3};
+  bool fits = true;
+  for (std::size_t d = 0; d < spatial; ++d) {
+    kernel.push_back(*rc::gen::inRange<std::int64_t>(1, spatial == 3 ? 4 : 5));
+    stride.push_back(*rc::gen::inRange<std::int64_t>(1, 4));
+    before.push_back(*rc::gen::inRange<std::int64_t>(0, kernel[d]));
+    after.push_back(*rc::gen::inRange<std::int64_t>(0, kernel[d]));
+    const auto extent = *rc::gen::inRange<std::int64_t>(1, spatial == 1 ? 10 : 7);
+    dims.push_back(extent);
+    weight.push_back(kernel[d]);
+    const std::int64_t room = extent + before[d] + after[d] - kernel[d];
+    fits = fits && room >= 0;
+    std::int64_t outputs = (ceil ? room + stride[d] - 1 : room) / stride[d] + 1;
+    if (ceil && (outputs - 1) * stride[d] >= extent + before[d]) --outputs;
+    wanted.push_back(outputs);
+  }
+  Integers pads = before;
+  pads.insert(pads.end(), after.begin(), after.end());
+  std::vector<Message> attributes{attribute("kernel_shape", kernel), attribute("strides", stride),
+                                  attribute("pads", pads)};
   if (pool) attributes.push_back(attribute("ceil_mode", std::int64_t{ceil ? 1 : 0}));
   if (type == "AveragePool") {
     attributes.push_back(
@@ -216,19 +263,21 @@ RC_GTEST_PROP(OnnxImportProperty, windows_of_any_geometry, ()) {
   }
   std::vector<std::string> inputs{"x"};
   if (!pool) inputs.emplace_back("w");
-  ModelParts parts = model_of({node_message(type, inputs, {"y"}, attributes)}, {-1, 2, extent});
-  if (!pool) parts.initializers = {{"w", random_tensor({3, 2, kernel}, 1)}};
-  const std::int64_t room = extent + before + after - kernel;
-  if (room < 0) {
+  const auto shape_of = [](const Integers& list) {
+    return Shape(std::span<const std::int64_t>(list));
+  };
+  Integers open = dims;
+  open[0] = -1;
+  ModelParts parts = model_of({node_message(type, inputs, {"y"}, attributes)}, open);
+  if (!pool) parts.initializers = {{"w", random_tensor(shape_of(weight), 1)}};
+  if (!fits) {
     RC_ASSERT_THROWS_AS(import_parts(parts), IoError);
     return;
   }
-  std::int64_t outputs = (ceil ? room + stride - 1 : room) / stride + 1;
-  if (ceil && (outputs - 1) * stride >= extent + before) --outputs;
   const ImportedModel model = import_parts(parts);
-  const Tensor x = random_tensor({2, 2, extent}, 2);
+  const Tensor x = random_tensor(shape_of(dims), 2);
   const Tensor y = model.network->forward(x);
-  RC_ASSERT(y.shape() == (Shape{2, pool ? 2 : 3, outputs}));
+  RC_ASSERT(y.shape() == shape_of(wanted));
   const auto again = testing::test_folder() / "window.onnx";
   export_onnx(*model.network, model.sample, again);
   RC_ASSERT(identical(import_onnx(again).network->forward(x), y));

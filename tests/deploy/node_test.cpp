@@ -29,10 +29,6 @@ fs::path data_folder() {
 /// Folders of supported operators that are refused, and words of the refusal.
 const std::map<std::string, std::string>& refused() {
   static const std::map<std::string, std::string> table = {
-      // Three spatial dimensions.
-      {"test_averagepool_3d_default", "one or two spatial dimensions"},
-      {"test_convtranspose_3d", "one or two spatial dimensions"},
-      {"test_maxpool_3d_default", "one or two spatial dimensions"},
       // Values that are no numbers, or that no network here computes with.
       {"test_cast_FLOAT_to_STRING", "a cast to string"},
       {"test_cast_STRING_to_FLOAT", "elements of type string"},

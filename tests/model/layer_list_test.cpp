@@ -6,6 +6,7 @@
 #include <evenkeel/nn/layers/batch_norm.h>
 #include <evenkeel/nn/layers/concat.h>
 #include <evenkeel/nn/layers/conv.h>
+#include <evenkeel/nn/layers/conv_transpose.h>
 #include <evenkeel/nn/layers/linear.h>
 #include <evenkeel/nn/layers/pool.h>
 #include <evenkeel/nn/layers/residual.h>
@@ -111,6 +112,46 @@ TEST(LayerList, BuildsNestedContainers) {
       .add(nn::Linear(8, 3));
   hand.initialize(7);
   expect_same_network(*built, hand, random_tensor({3, 2, 5, 5}, 1));
+}
+
+TEST(LayerList, BuildsNetworksOfVolumes) {
+  const auto options = listed(R"(
+    [[layer]]
+    type = "Conv3d"
+    in_channels = 2
+    out_channels = 4
+    kernel_size = [1, 3, 3]
+    padding = [0, 1, 1]
+    weight_standardization = true
+    [[layer]]
+    type = "BatchNorm3d"
+    num_features = 4
+    [[layer]]
+    type = "MaxPool3d"
+    kernel_size = 2
+    [[layer]]
+    type = "ConvTranspose3d"
+    in_channels = 4
+    out_channels = 3
+    kernel_size = 2
+    stride = [2, 1, 1]
+    [[layer]]
+    type = "AvgPool3d"
+    kernel_size = [2, 1, 3]
+    [[layer]]
+    type = "GlobalAvgPool"
+  )",
+                              {2, 4, 5, 6}, 3);
+  nn::Sequential hand{
+      nn::Conv3d(2, 4, {1, 3, 3}, {.padding = {0, 1, 1}, .weight_standardization = true}),
+      nn::BatchNorm3d(4),
+      nn::MaxPool3d(2),
+      nn::ConvTranspose3d(4, 3, 2, {.stride = {2, 1, 1}}),
+      nn::AvgPool3d({2, 1, 3}),
+      nn::GlobalAvgPool()};
+  hand.initialize(5);
+  expect_same_network(*build_network(options, 5), hand, random_tensor({3, 2, 4, 5, 6}, 1));
+  EXPECT_TRUE(prefers_channels_last(options));
 }
 
 TEST(LayerList, PrefersChannelsLastWithAConvolutionInside) {

@@ -3,8 +3,10 @@
 
 #include "nn/errors.h"
 #include "nn/tensors.h"
+#include <evenkeel/nn/layer_table.h>
 #include <evenkeel/nn/layers/activation.h>
 #include <evenkeel/nn/layers/conv.h>
+#include <evenkeel/nn/layers/conv_transpose.h>
 #include <evenkeel/nn/layers/dropout.h>
 #include <evenkeel/nn/layers/flatten.h>
 #include <evenkeel/nn/layers/linear.h>
@@ -69,6 +71,46 @@ TEST(Conv2d, takes_one_number_or_two_for_each_size) {
   EXPECT_EQ(Conv2d(3, 64, 3, {.padding = 1}).output_shape({1, 3, 32, 32}), Shape({1, 64, 32, 32}));
   EXPECT_EQ(Conv2d(3, 8, {3, 5}, {.stride = {2, 1}, .padding = {1, 2}}).output_shape({2, 3, 9, 8}),
             Shape({2, 8, 5, 8}));
+}
+
+TEST(Conv3d, takes_one_number_or_three_for_each_size) {
+  EXPECT_EQ(Conv3d(3, 8, 3).output_shape({1, 3, 8, 9, 7}), Shape({1, 8, 6, 7, 5}));
+  EXPECT_EQ(Conv3d(3, 8, {1, 3, 5}, {.stride = {1, 2, 1}, .padding = {0, 1, 2}})
+                .output_shape({2, 3, 4, 9, 8}),
+            Shape({2, 8, 4, 5, 8}));
+  EXPECT_EQ(ConvTranspose3d(3, 8, {1, 2, 3}, {.stride = {1, 2, 3}, .output_padding = {0, 1, 2}})
+                .output_shape({2, 3, 4, 3, 2}),
+            Shape({2, 8, 4, 7, 8}));
+  EXPECT_EQ(MaxPool3d({1, 2, 3}).output_shape({2, 3, 4, 5, 6}), Shape({2, 3, 4, 2, 2}));
+  EXPECT_EQ(AvgPool3d(2, {.stride = 1}).output_shape({2, 3, 4, 5, 6}), Shape({2, 3, 3, 4, 5}));
+}
+
+TEST(Conv3d, wrong_shapes_and_options_are_explained) {
+  EXPECT_EQ(message_of<ShapeError>([] {
+              (void)Conv3d(3, 8, 3).output_shape({2, 3, 8, 8});
+            }),
+            "[Conv3d] expected [N, 3, D, H, W], got [2, 3, 8, 8]; reshape the input to rank 5, "
+            "batch and channels first");
+  EXPECT_EQ(message_of<ShapeError>([] {
+              (void)Conv3d(1, 1, 5).output_shape({1, 1, 8, 8, 3});
+            }),
+            "[Conv3d] expected at least 5 positions in dimension 4 with its padding, got 3 from "
+            "[1, 1, 8, 8, 3]; use a larger input, more padding or a smaller kernel");
+  using List = std::vector<std::int64_t>;
+  EXPECT_EQ(message_of<UsageError>([] {
+              make_layer("Conv3d", {{"in_channels", std::int64_t{1}},
+                                    {"out_channels", std::int64_t{1}},
+                                    {"kernel_size", List{3, 3}}});
+            }),
+            "[Conv3d] 'kernel_size' expects one integer or [depth, height, width], got [3, 3]");
+  EXPECT_EQ(message_of<UsageError>([] { make_layer("MaxPool3d", {}); }),
+            "[MaxPool3d] the key 'kernel_size' is missing: give an integer or [depth, height, "
+            "width]");
+  EXPECT_THROW(Conv3d(3, 8, {3, 3, 0}), UsageError);
+  EXPECT_THROW(Conv3d(3, 8, 3, {.stride = {1, 1, 0}}), UsageError);
+  EXPECT_THROW(Conv3d(3, 8, 3, {.padding = {0, 0, -1}}), UsageError);
+  EXPECT_THROW(ConvTranspose3d(3, 8, 3, {.stride = 2, .output_padding = {0, 0, 2}}), UsageError);
+  EXPECT_THROW(MaxPool3d(2, {.padding = {0, 0, 2}}), UsageError);
 }
 
 TEST(Conv2d, wrong_rank_and_channels_are_explained) {
@@ -143,6 +185,16 @@ TEST(Pool, max_and_average_of_a_small_image) {
   EXPECT_EQ(max_difference(MaxPool2d(2).forward(x), Tensor::from<float>({6, 8}, {1, 1, 1, 2})), 0);
   EXPECT_EQ(
       max_difference(AvgPool2d(2).forward(x), Tensor::from<float>({3.5f, 5.5f}, {1, 1, 1, 2})), 0);
+}
+
+TEST(Pool, max_and_average_of_a_small_volume) {
+  const Tensor x = Tensor::from<float>({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, {1, 1, 2, 2, 3});
+  const Shape out{1, 1, 1, 1, 2};
+  EXPECT_EQ(
+      max_difference(MaxPool3d(2, {.stride = 1}).forward(x), Tensor::from<float>({11, 12}, out)),
+      0);
+  EXPECT_EQ(
+      max_difference(AvgPool3d(2, {.stride = 1}).forward(x), Tensor::from<float>({6, 7}, out)), 0);
 }
 
 TEST(GlobalAvgPool, gives_the_mean_of_every_channel) {

@@ -58,6 +58,18 @@ TEST(WeightStandardization, is_a_convolution_with_the_standardized_weight) {
   }
 }
 
+TEST(WeightStandardization, of_volumes_is_that_of_planes_with_the_same_weights) {
+  Conv3d deep(4, 6, {1, 3, 3}, {.groups = 2, .weight_standardization = true});
+  Conv2d flat(4, 6, 3, {.groups = 2, .weight_standardization = true});
+  flat.weight().value.copy_from(deep.weight().value.reshape({6, 2, 3, 3}));
+  EXPECT_TRUE(identical(deep.effective_weight().reshape({6, 2, 3, 3}), flat.effective_weight()));
+  EXPECT_FALSE(identical(deep.effective_weight(), deep.weight().value));
+  EXPECT_EQ(message_of<UsageError>(
+                [] { Conv3d(4, 4, 1, {.groups = 4, .weight_standardization = true}); }),
+            "[Conv3d] expected more than one weight per output channel to standardize, got 4 "
+            "channels in 4 groups and a kernel of 1; leave weight_standardization out");
+}
+
 /// Moving or scaling the weights of an output channel changes nothing, so no gradient points there.
 TEST(WeightStandardization, gradients_do_not_move_or_scale_an_output_channel) {
   Conv2d conv = standardized(0);

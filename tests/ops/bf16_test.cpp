@@ -59,10 +59,10 @@ TEST(Bf16Operators, ElementwiseResultsAreThoseOfFloatRoundedOnce) {
   });
 }
 
-TEST(Bf16Operators, PoolingSumsInFloatAndRoundsOnce) {
+void expect_rounded_pools(const Shape& shape) {
   for (const Layout layout : {Layout::channels_first, Layout::channels_last}) {
-    const Tensor x = narrow({2, 5, 9, 7}, 3, layout);
-    const PoolOptions options{{3, 3}, {2, 2}, {1, 1}};
+    const Tensor x = narrow(shape, 3, layout);
+    const PoolOptions options{{3, 3, 2}, {2, 2, 1}, {1, 1, 1}};
     const Tensor y_like = narrow(pool_output_shape(x.shape(), options), 4, layout);
     for (const PoolKind kind : {PoolKind::max, PoolKind::average}) {
       Tensor memory;
@@ -78,6 +78,11 @@ TEST(Bf16Operators, PoolingSumsInFloatAndRoundsOnce) {
     expect_rounded(narrow({2, 5}, 6), x,
                    [&](const Tensor& dy, Tensor& dx) { global_average_pool_backward(dy, dx); });
   }
+}
+
+TEST(Bf16Operators, PoolingSumsInFloatAndRoundsOnce) {
+  expect_rounded_pools({2, 5, 9, 7});
+  expect_rounded_pools({2, 5, 4, 5, 3});
 }
 
 /// Weights as bf16 products see them.
@@ -124,12 +129,17 @@ TEST(Bf16Operators, ConvolutionMultipliesInBf16AndSumsInFloat) {
     const std::int64_t in = options.groups * *rc::gen::inRange<std::int64_t>(1, 9);
     const std::int64_t out = options.groups * *rc::gen::inRange<std::int64_t>(1, 9);
     const auto kernel = *rc::gen::element<std::int64_t>(1, 3);
-    options.stride = {*rc::gen::inRange<std::int64_t>(1, 3), 1};
-    options.padding = {kernel / 2, 0};
+    options.stride = {*rc::gen::inRange<std::int64_t>(1, 3), 1, 1};
+    options.padding = {kernel / 2, 0, 0};
     const Layout layout = any_layout();
-    const Shape shape{*rc::gen::inRange<std::int64_t>(1, 20), in, 8, 7};
+    const auto n = *rc::gen::inRange<std::int64_t>(1, 20);
+    const bool volume = *rc::gen::arbitrary<bool>();
+    const Shape shape = volume ? Shape{n, in, 4, 3, 5} : Shape{n, in, 8, 7};
     const Tensor x = narrow(shape, 1, layout);
-    const Tensor weight = weight_of({out, in / options.groups, kernel, kernel}, 2);
+    const std::int64_t inputs = in / options.groups;
+    const Tensor weight = weight_of(
+        volume ? Shape{out, inputs, kernel, kernel, kernel} : Shape{out, inputs, kernel, kernel},
+        2);
     const Tensor bias = random_tensor({out}, DType::f32, 3);
     const Tensor dy = narrow(conv_output_shape(shape, weight.shape(), options), 4, layout);
     Tensor y = poisoned(dy.shape(), DType::bf16, layout);

@@ -91,16 +91,14 @@ inline std::vector<Operator> operators(Layout layout) {
                   {in("dy", maps(whole, 1)), in("mask", Tensor::full(whole, 1, DType::u8, layout)),
                    out("dx", maps(whole, 2), {"dy"})},
                   [](auto& t) { dropout_backward(t[0], t[1], 0.4, t[2]); }});
-  list.push_back(
-      {"concat",
-       {in("part", maps(whole, 1)), in("part", maps(same, 2)), in("part", maps({2, 1, 5, 7}, 3)),
-        out("y", maps({2, 9, 5, 7}, 4))},
-       [](auto& t) { concat_channels(std::span<const Tensor>(t).first(3), t[3]); }});
-  list.push_back(
-      {"split",
-       {out("part", maps(whole, 1)), out("part", maps(same, 2)), out("part", maps({2, 1, 5, 7}, 3)),
-        in("y", maps({2, 9, 5, 7}, 4))},
-       [](auto& t) { split_channels(t[3], std::span<Tensor>(t).first(3)); }});
+  list.push_back({"concat",
+                  {in("part", maps(whole, 1)), in("part", maps(same, 2)),
+                   in("part", maps({2, 1, 5, 7}, 3)), out("y", maps({2, 9, 5, 7}, 4))},
+                  [](auto& t) { concat_channels(std::span<const Tensor>(t).first(3), t[3]); }});
+  list.push_back({"split",
+                  {out("part", maps(whole, 1)), out("part", maps(same, 2)),
+                   out("part", maps({2, 1, 5, 7}, 3)), in("y", maps({2, 9, 5, 7}, 4))},
+                  [](auto& t) { split_channels(t[3], std::span<Tensor>(t).first(3)); }});
   list.push_back({"linear forward",
                   {in("x", plain({3, 5}, 1)), in("weight", plain({7, 5}, 2)),
                    in("bias", plain({7}, 3)).maybe(), out("y", plain({3, 7}, 4))},
@@ -127,7 +125,25 @@ inline std::vector<Operator> operators(Layout layout) {
                   {in("x", maps(whole, 1)), in("dy", maps(same, 2)),
                    out("dweight", plain(weight, 3)), out("dbias", plain({5}, 4)).maybe()},
                   [conv](auto& t) { conv_backward_weight(t[0], t[1], conv, t[2], t[3]); }});
-  const PoolOptions pool{{3, 3}, {1, 1}, {0, 0}, true};
+  const ConvOptions deep{{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1};
+  const Shape volume{2, 3, 3, 3, 5}, volume_same{2, 5, 3, 3, 5}, volume_weight{5, 3, 3, 3, 3};
+  list.push_back({"conv of volumes forward",
+                  {in("x", maps(volume, 1)), in("weight", plain(volume_weight, 2)),
+                   in("bias", plain({5}, 3)).maybe(), out("y", maps(volume_same, 4))},
+                  [deep](auto& t) { conv_forward(t[0], t[1], t[2], deep, t[3]); }});
+  list.push_back({"conv of volumes backward data",
+                  {in("dy", maps(volume_same, 1)), in("weight", plain(volume_weight, 2)),
+                   out("dx", maps(volume, 3))},
+                  [deep](auto& t) { conv_backward_data(t[0], t[1], deep, t[2]); }});
+  list.push_back({"conv of volumes backward weight",
+                  {in("x", maps(volume, 1)), in("dy", maps(volume_same, 2)),
+                   out("dweight", plain(volume_weight, 3)), out("dbias", plain({5}, 4)).maybe()},
+                  [deep](auto& t) { conv_backward_weight(t[0], t[1], deep, t[2], t[3]); }});
+  const PoolOptions pool{{3, 3, 3}, {1, 1, 1}, {0, 0, 0}, true};
+  const Shape volume_pooled{2, 3, 1, 1, 3};
+  list.push_back({"max pool of volumes forward",
+                  {in("x", maps(volume, 1)), out("y", maps(volume_pooled, 2))},
+                  [pool](auto& t) { pool_forward(PoolKind::max, t[0], pool, t[1]); }});
   list.push_back({"max pool forward",
                   {in("x", maps(whole, 1)), out("y", maps(pooled, 2))},
                   [pool](auto& t) { pool_forward(PoolKind::max, t[0], pool, t[1]); }});

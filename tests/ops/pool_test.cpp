@@ -11,25 +11,70 @@ using namespace testing;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// One window of one plane, padding cut off, as (value, position), in order.
-std::vector<std::pair<double, std::int64_t>> window_of(const std::vector<double>& x,
-                                                       std::int64_t plane, const Shape& in,
-                                                       const PoolOptions& o, std::int64_t oh,
-                                                       std::int64_t ow) {
-  std::vector<std::pair<double, std::int64_t>> result;
-  for (std::int64_t h = oh * o.stride[0] - o.padding[0], i = 0; i < o.kernel[0]; ++i, ++h) {
-    for (std::int64_t w = ow * o.stride[1] - o.padding[1], j = 0; j < o.kernel[1]; ++j, ++w) {
-      if (h < 0 || w < 0 || h >= in[2] || w >= in[3]) continue;
-      const std::int64_t position = h * in[3] + w;
-      result.emplace_back(x[static_cast<std::size_t>(plane * in[2] * in[3] + position)], position);
+/// Extents of a map as three, of which the first may be missing.
+Spatial extents_of(const Shape& shape) {
+  Spatial extents{1, 1, 1};
+  for (int d = 2; d < shape.rank(); ++d) {
+    extents[static_cast<std::size_t>(d + 3 - shape.rank())] = shape[d];
+  }
+  return extents;
+}
+
+/// The options of `spatial` dimensions, those of the missing ones doing nothing.
+PoolOptions as_volume(PoolOptions o, int spatial) {
+  for (int d = 0; d < 3 - spatial; ++d) {
+    for (auto [numbers, nothing] :
+         {std::pair{&o.kernel, 1}, std::pair{&o.stride, 1}, std::pair{&o.padding, 0}}) {
+      std::shift_right(numbers->begin(), numbers->end(), 1);
+      numbers->front() = nothing;
+    }
+  }
+  return o;
+}
+
+/// One window of one map, padding cut off, as (value, position), in order.
+using Window = std::vector<std::pair<double, std::int64_t>>;
+Window window_of(const std::vector<double>& x, std::int64_t map, const Spatial& in,
+                 const PoolOptions& o, const Spatial& out) {
+  const auto at = [&](std::size_t d, std::int64_t k) {
+    return out[d] * o.stride[d] - o.padding[d] + k;
+  };
+  Window result;
+  for (std::int64_t i = 0; i < o.kernel[0]; ++i) {
+    for (std::int64_t j = 0; j < o.kernel[1]; ++j) {
+      for (std::int64_t k = 0; k < o.kernel[2]; ++k) {
+        const std::int64_t d = at(0, i), h = at(1, j), w = at(2, k);
+        if (d < 0 || h < 0 || w < 0 || d >= in[0] || h >= in[1] || w >= in[2]) continue;
+        const std::int64_t position = (d * in[1] + h) * in[2] + w;
+        const std::int64_t begin = map * in[0] * in[1] * in[2];
+        result.emplace_back(x[static_cast<std::size_t>(begin + position)], position);
+      }
     }
   }
   return result;
 }
 
+/// f(map, window, i) for the window of every output i, in the order of channels first.
+template <class F>
+void for_each_window(const std::vector<double>& x, const Shape& shape, const PoolOptions& options,
+                     F&& f) {
+  const PoolOptions o = as_volume(options, shape.rank() - 2);
+  const Spatial in = extents_of(shape), out = extents_of(pool_output_shape(shape, options));
+  std::size_t i = 0;
+  for (std::int64_t map = 0; map < shape[0] * shape[1]; ++map) {
+    for (std::int64_t od = 0; od < out[0]; ++od) {
+      for (std::int64_t oh = 0; oh < out[1]; ++oh) {
+        for (std::int64_t ow = 0; ow < out[2]; ++ow, ++i) {
+          f(map, window_of(x, map, in, o, {od, oh, ow}), i);
+        }
+      }
+    }
+  }
+}
+
 PoolOptions any_options() {
   PoolOptions o;
-  for (std::size_t i = 0; i < 2; ++i) {
+  for (std::size_t i = 0; i < 3; ++i) {
     o.kernel[i] = *rc::gen::inRange<std::int64_t>(1, 5);
     o.stride[i] = *rc::gen::inRange<std::int64_t>(1, 5);
     o.padding[i] = *rc::gen::inRange<std::int64_t>(0, o.kernel[i] / 2 + 1);
@@ -39,12 +84,15 @@ PoolOptions any_options() {
 }
 
 Shape any_input(const PoolOptions& o) {
-  const auto extent = [&](std::size_t i) {
-    return std::max<std::int64_t>(1, o.kernel[i] - 2 * o.padding[i]) +
-           *rc::gen::inRange<std::int64_t>(0, 9);
-  };
-  return {*rc::gen::inRange<std::int64_t>(1, 4), *rc::gen::inRange<std::int64_t>(1, 20), extent(0),
-          extent(1)};
+  const int spatial = *rc::gen::inRange(1, 4);
+  std::vector<std::int64_t> dims{*rc::gen::inRange<std::int64_t>(1, 4),
+                                 *rc::gen::inRange<std::int64_t>(1, 20)};
+  for (int d = 0; d < spatial; ++d) {
+    const auto i = static_cast<std::size_t>(d);
+    dims.push_back(std::max<std::int64_t>(1, o.kernel[i] - 2 * o.padding[i]) +
+                   *rc::gen::inRange<std::int64_t>(0, spatial == 3 ? 5 : 9));
+  }
+  return Shape(dims);
 }
 
 /// Small integers, so that there are ties.
@@ -74,20 +122,15 @@ RC_GTEST_PROP(PoolProperty, MaximaAreTheFirstOfTheirWindows, ()) {
   const auto maxima = values_of(y);
   const auto upstream = values_of(dy);
   Tensor expected = Tensor::zeros(in, DType::f64);
-  std::size_t i = 0;
-  for (std::int64_t plane = 0; plane < in[0] * in[1]; ++plane) {
-    for (std::int64_t oh = 0; oh < out[2]; ++oh) {
-      for (std::int64_t ow = 0; ow < out[3]; ++ow, ++i) {
-        const auto window = window_of(values, plane, in, o, oh, ow);
-        const auto best =
-            std::max_element(window.begin(), window.end(),
-                             [](const auto& a, const auto& b) { return a.first < b.first; });
-        RC_ASSERT(maxima[i] == best->first);
-        expected.span<double>()[static_cast<std::size_t>(plane * in[2] * in[3] + best->second)] +=
-            upstream[i];
-      }
-    }
-  }
+  const std::int64_t positions = in.drop(2).numel();
+  for_each_window(values, in, o, [&](std::int64_t map, const Window& window, std::size_t i) {
+    const auto best =
+        std::max_element(window.begin(), window.end(),
+                         [](const auto& a, const auto& b) { return a.first < b.first; });
+    RC_ASSERT(maxima[i] == best->first);
+    expected.span<double>()[static_cast<std::size_t>(map * positions + best->second)] +=
+        upstream[i];
+  });
   RC_ASSERT(distance(dx, expected) < 1e-6);
 }
 
@@ -108,24 +151,20 @@ RC_GTEST_PROP(PoolProperty, AveragesAreThoseOfTheirWindows, ()) {
   const auto averages = values_of(y);
   const auto upstream = values_of(dy);
   Tensor expected = Tensor::zeros(in, DType::f64);
-  std::size_t i = 0;
-  for (std::int64_t plane = 0; plane < in[0] * in[1]; ++plane) {
-    for (std::int64_t oh = 0; oh < out[2]; ++oh) {
-      for (std::int64_t ow = 0; ow < out[3]; ++ow, ++i) {
-        const auto window = window_of(values, plane, in, o, oh, ow);
-        const double divisor =
-            static_cast<double>(o.count_include_pad ? o.kernel[0] * o.kernel[1]
-                                                    : static_cast<std::int64_t>(window.size()));
-        double sum = 0.0;
-        for (const auto& [value, position] : window) {
-          sum += value;
-          expected.span<double>()[static_cast<std::size_t>(plane * in[2] * in[3] + position)] +=
-              upstream[i] / divisor;
-        }
-        RC_ASSERT(std::abs(averages[i] - sum / divisor) < 1e-6);
-      }
+  std::int64_t taps = 1;
+  for (int d = 0; d < in.rank() - 2; ++d) taps *= o.kernel[static_cast<std::size_t>(d)];
+  const std::int64_t positions = in.drop(2).numel();
+  for_each_window(values, in, o, [&](std::int64_t map, const Window& window, std::size_t i) {
+    const double divisor =
+        static_cast<double>(o.count_include_pad ? taps : static_cast<std::int64_t>(window.size()));
+    double sum = 0.0;
+    for (const auto& [value, position] : window) {
+      sum += value;
+      expected.span<double>()[static_cast<std::size_t>(map * positions + position)] +=
+          upstream[i] / divisor;
     }
-  }
+    RC_ASSERT(std::abs(averages[i] - sum / divisor) < 1e-6);
+  });
   RC_ASSERT(distance(dx, expected) < 1e-6);
 }
 
@@ -228,6 +267,10 @@ TEST(Pool, RefusesWhatDoesNotFit) {
   EXPECT_THROW(pool_forward(PoolKind::max, x, {.padding = {2, 2}}, y), ShapeError);
   EXPECT_THROW(pool_forward(PoolKind::max, x, {.kernel = {3, 3}, .stride = {1, 1}}, y), ShapeError);
   EXPECT_THROW(pool_forward(PoolKind::max, x, {}, last), ShapeError);
+  EXPECT_THROW(pool_forward(PoolKind::max, x.reshape({2, 3, 1, 1, 5, 5}), {}, y), ShapeError);
+  constexpr std::int64_t kHuge = std::int64_t{1} << 40;
+  const PoolOptions huge{{kHuge, kHuge, kHuge}, {1, 1, 1}, {kHuge / 2, kHuge / 2, kHuge / 2}};
+  EXPECT_THROW((void)pool_output_shape({1, 1, 1, 1, 1}, huge), ShapeError);
   EXPECT_THROW(pool_forward(PoolKind::max, x.to(DType::i32), {}, y), ShapeError);
   EXPECT_THROW(global_average_pool_forward(x, y), ShapeError);
   const auto message =

@@ -36,7 +36,6 @@
 #include <evenkeel/nn/layers/lstm.h>
 #include <evenkeel/nn/layers/mean.h>
 #include <evenkeel/nn/layers/pad.h>
-#include <evenkeel/nn/layers/pair.h>
 #include <evenkeel/nn/layers/permute.h>
 #include <evenkeel/nn/layers/pointwise.h>
 #include <evenkeel/nn/layers/pool.h>
@@ -48,6 +47,7 @@
 #include <evenkeel/nn/layers/rms_norm.h>
 #include <evenkeel/nn/layers/saved_rows.h>
 #include <evenkeel/nn/layers/sequential.h>
+#include <evenkeel/nn/layers/sizes.h>
 #include <evenkeel/nn/layers/slice.h>
 #include <evenkeel/nn/layers/softmax.h>
 #include <evenkeel/nn/layers/time_pool.h>

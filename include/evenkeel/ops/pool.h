@@ -1,35 +1,34 @@
-// Pooling over one or two spatial dimensions.
+// Pooling over one to three spatial dimensions.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include <evenkeel/core/tensor.h>
+#include <evenkeel/ops/spatial.h>
 
 namespace evenkeel::ops {
 
 enum class PoolKind : std::uint8_t { max, average };
 
-/// Index 0 is the height (or the only dimension), index 1 the width.
 struct PoolOptions {
-  std::array<std::int64_t, 2> kernel{2, 2};
-  std::array<std::int64_t, 2> stride{2, 2};
-  std::array<std::int64_t, 2> padding{0, 0};
+  Spatial kernel{2, 2, 2};
+  Spatial stride{2, 2, 2};
+  Spatial padding{0, 0, 0};
   /// Average pooling: whether padding counts in the divisor (PyTorch's default).
   bool count_include_pad = true;
 };
 
-// x [N, C, L] or [N, C, H, W], f32, f64 or bf16, either layout; y in x's layout. All run through
-// the same vectorized loops (bf16 is summed as f32 and rounded once): pooling is bound by memory,
-// and oneDNN's maximum would lose NaN.
-// Results have the same bits for any number of threads. Errors, before anything is
-// written: ShapeError, and UsageError for an output that overlaps an input. N = 0 is allowed.
+// x [N, C, L], [N, C, H, W] or [N, C, D, H, W], f32, f64 or bf16, either layout; y in x's layout.
+// All run through the same vectorized loops (bf16 is summed as f32 and rounded once): pooling is
+// bound by memory, and oneDNN's maximum would lose NaN. Results have the same bits for any number
+// of threads. Errors, before anything is written: ShapeError, and UsageError for an output that
+// overlaps an input. N = 0 is allowed.
 
 /// O = (I + 2·padding − K) / stride + 1, rounded down. Throws ShapeError where the kernel does not
 /// fit or the padding exceeds half the kernel (a window of padding alone has no maximum).
 Shape pool_output_shape(const Shape& x, const PoolOptions& options);
 /// Overwrites y. For max pooling returns what pool_backward needs (i32 of y's shape: the position
-/// in its plane that each maximum came from, the first of equals), for average pooling an undefined
+/// in its map that each maximum came from, the first of equals), for average pooling an undefined
 /// tensor. A window with NaN has the maximum NaN. `remember` false returns an undefined
 /// tensor and may be faster.
 Tensor pool_forward(PoolKind kind, const Tensor& x, const PoolOptions& options, Tensor& y,

@@ -27,8 +27,8 @@ namespace {
 
 using Integers = std::vector<std::int64_t>;
 
-/// The first `rank` of two.
-Integers spatial(const std::array<std::int64_t, 2>& values, int rank) {
+/// The first `rank`.
+Integers spatial(const ops::Spatial& values, int rank) {
   return {values.begin(), values.begin() + rank};
 }
 
@@ -126,9 +126,7 @@ Symbol write_conv_transpose(Exporter& exporter, nn::Module& layer, const Symbol&
   auto& conv = dynamic_cast<nn::TransposedConvolution&>(layer);
   const Shape weight = conv.weight().value.shape();
   Attributes attributes = window_attributes(conv.geometry(), weight);
-  const nn::Pair added = conv.output_padding();
-  attributes.emplace_back("output_padding",
-                          spatial({added.height, added.width}, weight.rank() - 2));
+  attributes.emplace_back("output_padding", spatial(conv.output_padding(), weight.rank() - 2));
   return {exporter.node(
               "ConvTranspose",
               {x.name, weight_of(exporter, layer, "weight"), weight_of(exporter, layer, "bias")},

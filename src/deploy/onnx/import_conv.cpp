@@ -3,27 +3,15 @@
 #include <algorithm>
 
 #include "deploy/onnx/importer.h"
-#include <evenkeel/nn/layers/conv.h>
-#include <evenkeel/nn/layers/conv_transpose.h>
+#include <evenkeel/nn/layer_table.h>
 #include <evenkeel/nn/layers/pad.h>
 
 namespace evenkeel::deploy {
 namespace {
 
-nn::Pair pair_of(const std::vector<std::int64_t>& list, std::int64_t filler) {
-  return {list[0], list.size() > 1 ? list[1] : filler};
-}
-
 std::vector<std::int64_t> spatial_of(const Shape& shape) {
   const Shape spatial = shape.rank() > 2 ? shape.drop(2) : Shape{};
   return {spatial.dims().begin(), spatial.dims().end()};
-}
-
-/// [0, 0, spatial...]
-std::vector<std::int64_t> for_all(const std::vector<std::int64_t>& spatial) {
-  std::vector<std::int64_t> all{0, 0};
-  all.insert(all.end(), spatial.begin(), spatial.end());
-  return all;
 }
 
 /// The weight, and the bias where there is one, as what a layer loads.
@@ -64,22 +52,15 @@ void build_conv(Importer& importer) {
   }
   const std::int64_t inputs = weight.dim(1) * groups;
   const nn::StateDict state = state_of(importer, weight, outputs);
-  std::unique_ptr<nn::Module> layer;
-  if (window.kernel.size() == 1) {
-    layer = std::make_unique<nn::Conv1d>(inputs, outputs, window.kernel[0],
-                                         nn::Conv1dOptions{.stride = window.stride[0],
-                                                           .padding = window.before[0],
-                                                           .dilation = window.dilation[0],
-                                                           .groups = groups,
-                                                           .bias = state.size() > 1});
-  } else {
-    layer = std::make_unique<nn::Conv2d>(inputs, outputs, pair_of(window.kernel, 1),
-                                         nn::Conv2dOptions{.stride = pair_of(window.stride, 1),
-                                                           .padding = pair_of(window.before, 0),
-                                                           .dilation = pair_of(window.dilation, 1),
-                                                           .groups = groups,
-                                                           .bias = state.size() > 1});
-  }
+  std::unique_ptr<nn::Module> layer = nn::make_layer(fmt::format("Conv{}d", window.kernel.size()),
+                                                     {{"in_channels", inputs},
+                                                      {"out_channels", outputs},
+                                                      {"kernel_size", size_option(window.kernel)},
+                                                      {"stride", size_option(window.stride)},
+                                                      {"padding", size_option(window.before)},
+                                                      {"dilation", size_option(window.dilation)},
+                                                      {"groups", groups},
+                                                      {"bias", state.size() > 1}});
   layer->to(importer.dtype());
   layer->load_state_dict(state);
   importer.set_output(0, importer.apply(std::move(layer), x));
@@ -128,26 +109,16 @@ void build_conv_transpose(Importer& importer) {
   }
   const std::int64_t inputs = weight.dim(0), outputs = weight.dim(1) * groups;
   const nn::StateDict state = state_of(importer, weight, outputs);
-  std::unique_ptr<nn::Module> layer;
-  if (spatial == 1) {
-    layer = std::make_unique<nn::ConvTranspose1d>(
-        inputs, outputs, window.kernel[0],
-        nn::ConvTranspose1dOptions{.stride = window.stride[0],
-                                   .padding = padding[0],
-                                   .output_padding = added[0],
-                                   .dilation = window.dilation[0],
-                                   .groups = groups,
-                                   .bias = state.size() > 1});
-  } else {
-    layer = std::make_unique<nn::ConvTranspose2d>(
-        inputs, outputs, pair_of(window.kernel, 1),
-        nn::ConvTranspose2dOptions{.stride = pair_of(window.stride, 1),
-                                   .padding = pair_of(padding, 0),
-                                   .output_padding = pair_of(added, 0),
-                                   .dilation = pair_of(window.dilation, 1),
-                                   .groups = groups,
-                                   .bias = state.size() > 1});
-  }
+  std::unique_ptr<nn::Module> layer = nn::make_layer(fmt::format("ConvTranspose{}d", spatial),
+                                                     {{"in_channels", inputs},
+                                                      {"out_channels", outputs},
+                                                      {"kernel_size", size_option(window.kernel)},
+                                                      {"stride", size_option(window.stride)},
+                                                      {"padding", size_option(padding)},
+                                                      {"output_padding", size_option(added)},
+                                                      {"dilation", size_option(window.dilation)},
+                                                      {"groups", groups},
+                                                      {"bias", state.size() > 1}});
   layer->to(importer.dtype());
   layer->load_state_dict(state);
   Value y = importer.apply(std::move(layer), x);

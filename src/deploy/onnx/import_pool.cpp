@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "deploy/onnx/importer.h"
+#include <evenkeel/nn/layer_table.h>
 #include <evenkeel/nn/layers/elementwise.h>
 #include <evenkeel/nn/layers/pad.h>
 #include <evenkeel/nn/layers/pool.h>
@@ -12,14 +13,6 @@ namespace evenkeel::deploy {
 namespace {
 
 constexpr std::int64_t kLargestMap = std::int64_t{1} << 22;  // positions of an average's divisors
-
-std::vector<std::int64_t> for_all(const std::vector<std::int64_t>& spatial) {
-  std::vector<std::int64_t> all{0, 0};
-  all.insert(all.end(), spatial.begin(), spatial.end());
-  return all;
-}
-
-nn::Pair pair_of(const std::vector<std::int64_t>& list) { return {list[0], list[1]}; }
 
 /// With ceil_mode the last window may reach beyond the pads, but must begin before them, as in
 /// PyTorch; by how much, for each dimension.
@@ -91,17 +84,24 @@ Tensor divisors(const Importer& importer, const Shape& input, const Shape& outpu
   const Shape positions = output.drop(2);
   if (positions.numel() > kLargestMap) importer.refuse("{} is too large", output.str());
   Tensor factors = Tensor::empty(positions, DType::f64);
-  double* to = factors.data<double>();
-  for (const std::int64_t h : counts[0]) {
-    if (counts.size() == 1) {
-      *to++ = static_cast<double>(size) / static_cast<double>(h);
-      continue;
+  for (std::int64_t i = 0; i < factors.numel(); ++i) {
+    std::int64_t count = 1, rest = i;
+    for (std::size_t d = counts.size(); d-- > 0;) {
+      const auto extent = std::ssize(counts[d]);
+      count *= counts[d][static_cast<std::size_t>(rest % extent)];
+      rest /= extent;
     }
-    for (const std::int64_t w : counts[1]) {
-      *to++ = static_cast<double>(size) / static_cast<double>(h * w);
-    }
+    factors.data<double>()[i] = static_cast<double>(size) / static_cast<double>(count);
   }
   return factors;
+}
+
+std::unique_ptr<nn::Module> pool_layer(std::string_view type, const Window& window,
+                                       Options more = {}) {
+  more.set("kernel_size", size_option(window.kernel));
+  more.set("stride", size_option(window.stride));
+  more.set("padding", size_option(window.before));
+  return nn::make_layer(fmt::format("{}{}d", type, window.kernel.size()), more);
 }
 
 }  // namespace
@@ -117,17 +117,7 @@ void build_max_pool(Importer& importer) {
         "pad");
     std::ranges::fill(window.before, 0);
   }
-  if (window.kernel.size() == 1) {
-    importer.set_output(
-        0, importer.apply(nn::MaxPool1d(window.kernel[0],
-                                        {.stride = window.stride[0], .padding = window.before[0]}),
-                          x));
-  } else {
-    importer.set_output(0, importer.apply(nn::MaxPool2d(pair_of(window.kernel),
-                                                        {.stride = pair_of(window.stride),
-                                                         .padding = pair_of(window.before)}),
-                                          x));
-  }
+  importer.set_output(0, importer.apply(pool_layer("MaxPool", window), x));
 }
 
 void build_average_pool(Importer& importer) {
@@ -143,18 +133,7 @@ void build_average_pool(Importer& importer) {
     std::ranges::fill(window.before, 0);
   }
   const bool layer_counts = plain ? pads_count : true;
-  Value y;
-  if (window.kernel.size() == 1) {
-    y = importer.apply(nn::AvgPool1d(window.kernel[0], {.stride = window.stride[0],
-                                                        .padding = window.before[0],
-                                                        .count_include_pad = layer_counts}),
-                       x);
-  } else {
-    y = importer.apply(nn::AvgPool2d(pair_of(window.kernel), {.stride = pair_of(window.stride),
-                                                              .padding = pair_of(window.before),
-                                                              .count_include_pad = layer_counts}),
-                       x);
-  }
+  Value y = importer.apply(pool_layer("AvgPool", window, {{"count_include_pad", layer_counts}}), x);
   const bool hangs_over = std::ranges::any_of(over, [](std::int64_t n) { return n != 0; });
   if (!plain && (!pads_count || hangs_over)) {
     const Tensor factors = divisors(importer, input, y.shapes[0], given, pads_count);
@@ -179,13 +158,15 @@ void build_global_average_pool(Importer& importer) {
 void build_global_max_pool(Importer& importer) {
   const Value& x = importer.input(0);
   const Shape& shape = x.shapes[0];
-  if (shape.rank() == 3) {
-    importer.set_output(0, importer.apply(nn::MaxPool1d(shape[2]), x));
-  } else if (shape.rank() == 4) {
-    importer.set_output(0, importer.apply(nn::MaxPool2d({shape[2], shape[3]}), x));
-  } else {
+  if (shape.rank() < 3 || shape.rank() > 2 + ops::kMostSpatial) {
     importer.refuse("inputs of shape {} are not supported", shape.str());
   }
+  const Shape extents = shape.drop(2);
+  Window window;
+  window.kernel.assign(extents.dims().begin(), extents.dims().end());
+  window.stride = window.kernel;
+  window.before.assign(window.kernel.size(), 0);
+  importer.set_output(0, importer.apply(pool_layer("MaxPool", window), x));
 }
 
 }  // namespace evenkeel::deploy

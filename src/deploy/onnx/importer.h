@@ -184,6 +184,11 @@ struct Window {
   std::vector<std::int64_t> kernel, stride, dilation, before, after;
 };
 Window window_of(const Importer& importer, const Shape& input, std::vector<std::int64_t> kernel);
+/// Sizes as the layer table takes them: one number where all are equal, as they are for a single
+/// dimension.
+OptionValue size_option(const std::vector<std::int64_t>& sizes);
+/// [0, 0, spatial...]: of all dimensions.
+std::vector<std::int64_t> for_all(const std::vector<std::int64_t>& spatial);
 
 /// The node's outputs from inputs that are all constant; empty where it is not known how.
 struct Folder {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "deploy/onnx/importer.h"
+#include <evenkeel/ops/spatial.h>
 
 namespace evenkeel::deploy {
 namespace {
@@ -23,9 +24,9 @@ void check(const Importer& importer, std::string_view what, const std::vector<st
 
 Window window_of(const Importer& importer, const Shape& input, std::vector<std::int64_t> kernel) {
   const auto spatial = static_cast<std::size_t>(std::max(input.rank() - 2, 0));
-  if (spatial < 1 || spatial > 2) {
-    importer.refuse("inputs of shape {} are not supported; expected one or two spatial dimensions",
-                    input.str());
+  if (spatial < 1 || spatial > ops::kMostSpatial) {
+    importer.refuse("inputs of shape {} are not supported; expected one to {} spatial dimensions",
+                    input.str(), ops::kMostSpatial);
   }
   const Shape extents = input.drop(2);
   for (const std::int64_t extent : extents.dims()) {
@@ -66,6 +67,17 @@ Window window_of(const Importer& importer, const Shape& input, std::vector<std::
     importer.refuse("its auto_pad {} is not known", io::quote(automatic));
   }
   return window;
+}
+
+OptionValue size_option(const std::vector<std::int64_t>& sizes) {
+  const bool same = std::ranges::count(sizes, sizes[0]) == std::ssize(sizes);
+  return same ? OptionValue(sizes[0]) : OptionValue(sizes);
+}
+
+std::vector<std::int64_t> for_all(const std::vector<std::int64_t>& spatial) {
+  std::vector<std::int64_t> all{0, 0};
+  all.insert(all.end(), spatial.begin(), spatial.end());
+  return all;
 }
 
 }  // namespace evenkeel::deploy

@@ -119,19 +119,13 @@ AffineMap map_of(const Elementwise& layer, int rank, std::int64_t channels) {
 }
 
 Weighted weighted(Module& module) {
-  const auto spatial = [&] { return module.type().ends_with("1d") ? 3 : 4; };
   if (auto* conv = dynamic_cast<Convolution*>(&module)) {
-    const ops::ConvOptions& geometry = conv->geometry();
-    return {conv,
-            conv->in_channels(),
-            conv->out_channels(),
-            spatial(),
-            geometry.padding != std::array<std::int64_t, 2>{0, 0},
-            false};
+    const bool pads = conv->geometry().padding != ops::Spatial{};
+    return {conv, conv->in_channels(), conv->out_channels(), conv->spatial_rank() + 2, pads, false};
   }
   if (auto* conv = dynamic_cast<TransposedConvolution*>(&module)) {
     // Fewer taps meet at the borders than within, whatever is cut off.
-    return {conv, conv->in_channels(), conv->out_channels(), spatial(), true, true};
+    return {conv, conv->in_channels(), conv->out_channels(), conv->spatial_rank() + 2, true, true};
   }
   if (auto* linear = dynamic_cast<Linear*>(&module)) {
     return {linear, linear->in_features(), linear->out_features(), 2, false, false};

@@ -1,12 +1,15 @@
 #include "nn/layers/checks.h"
 
+#include <array>
+
 #include <evenkeel/core/stored.h>
 
 namespace evenkeel::nn {
 
 std::string pattern_of(int spatial_rank, std::int64_t channels) {
+  constexpr std::array<std::string_view, 3> kSpatial{"L", "H, W", "D, H, W"};
   return fmt::format("[N, {}, {}]", channels == 0 ? "C" : std::to_string(channels),
-                     spatial_rank == 1 ? "L" : "H, W");
+                     kSpatial[static_cast<std::size_t>(spatial_rank - 1)]);
 }
 
 void expect_spatial(const Module& layer, const Shape& x, int spatial_rank, std::int64_t channels) {

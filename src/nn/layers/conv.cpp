@@ -1,9 +1,11 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 
 #include "nn/layers/checks.h"
-#include "nn/layers/pair_options.h"
 #include "nn/layers/rows.h"
+#include "nn/layers/size_options.h"
 #include "nn/layers/weight_standardization.h"
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/conv.h>
@@ -14,26 +16,15 @@ namespace {
 
 constexpr std::uint64_t kStream = 0x436f6e76;  // of the values a layer begins with
 
-Pair pair_of(const std::array<std::int64_t, 2>& values) { return {values[0], values[1]}; }
-
-ops::ConvOptions geometry_of(const Conv1dOptions& options) {
-  return {.stride = {options.stride, 1},
-          .padding = {options.padding, 0},
-          .dilation = {options.dilation, 1},
-          .groups = options.groups};
-}
-
-ops::ConvOptions geometry_of(const Conv2dOptions& options) {
-  return {.stride = {options.stride.height, options.stride.width},
-          .padding = {options.padding.height, options.padding.width},
-          .dilation = {options.dilation.height, options.dilation.width},
-          .groups = options.groups};
+std::string_view name_of(int spatial_rank) {
+  constexpr std::array<std::string_view, ops::kMostSpatial> kNames{"Conv1d", "Conv2d", "Conv3d"};
+  return kNames[static_cast<std::size_t>(spatial_rank - 1)];
 }
 
 }  // namespace
 
 Convolution::Convolution(int spatial_rank, std::int64_t in_channels, std::int64_t out_channels,
-                         Pair kernel, const ops::ConvOptions& geometry, bool bias,
+                         const ops::Spatial& kernel, const ops::ConvOptions& geometry, bool bias,
                          bool weight_standardization, double weight_eps)
     : spatial_rank_(spatial_rank),
       in_(in_channels),
@@ -44,23 +35,22 @@ Convolution::Convolution(int spatial_rank, std::int64_t in_channels, std::int64_
       weight_standardization_(weight_standardization),
       weight_eps_(weight_eps) {
   check_options();
-  const std::int64_t depth = in_ / geometry_.groups;
-  register_parameter("weight",
-                     spatial_rank_ == 1 ? Shape{out_, depth, kernel_.height}
-                                        : Shape{out_, depth, kernel_.height, kernel_.width},
+  register_parameter("weight", weight_shape(out_, in_ / geometry_.groups, spatial_rank_, kernel_),
                      ParameterKind::weight);
   if (bias_) register_parameter("bias", {out_}, ParameterKind::bias);
   Random random(0, kStream);
   Convolution::reset_parameters(random);
 }
 
+std::string_view Convolution::type() const { return name_of(spatial_rank_); }
+
 void Convolution::check_options() const {
-  const std::string_view name = spatial_rank_ == 1 ? "Conv1d" : "Conv2d";
+  const std::string_view name = name_of(spatial_rank_);
   expect_at_least(name, "in_channels", in_, 1);
   expect_at_least(name, "out_channels", out_, 1);
   expect_at_least(name, "groups", geometry_.groups, 1);
-  expect_at_least(name, "kernel_size", std::min(kernel_.height, kernel_.width), 1);
-  for (const std::size_t i : {0u, 1u}) {
+  expect_at_least(name, "kernel_size", *std::ranges::min_element(kernel_), 1);
+  for (std::size_t i = 0; i < kernel_.size(); ++i) {
     expect_at_least(name, "stride", geometry_.stride[i], 1);
     expect_at_least(name, "padding", geometry_.padding[i], 0);
     expect_at_least(name, "dilation", geometry_.dilation[i], 1);
@@ -74,7 +64,7 @@ void Convolution::check_options() const {
     fail<UsageError>("[{}] expected weight_eps of 0 or more, got {}; 1e-5 is usual", name,
                      weight_eps_);
   }
-  if (in_ / geometry_.groups * kernel_.height * kernel_.width == 1) {
+  if (in_ == geometry_.groups && *std::ranges::max_element(kernel_) == 1) {
     fail<UsageError>(
         "[{}] expected more than one weight per output channel to standardize, got {} channels in "
         "{} groups and a kernel of 1; leave weight_standardization out",
@@ -85,10 +75,10 @@ void Convolution::check_options() const {
 Options Convolution::options() const {
   Options result{{"in_channels", in_},
                  {"out_channels", out_},
-                 {"kernel_size", pair_value(spatial_rank_, kernel_)}};
-  result.set("stride", pair_value(spatial_rank_, pair_of(geometry_.stride)));
-  result.set("padding", pair_value(spatial_rank_, pair_of(geometry_.padding)));
-  result.set("dilation", pair_value(spatial_rank_, pair_of(geometry_.dilation)));
+                 {"kernel_size", size_value(spatial_rank_, kernel_)}};
+  result.set("stride", size_value(spatial_rank_, geometry_.stride));
+  result.set("padding", size_value(spatial_rank_, geometry_.padding));
+  result.set("dilation", size_value(spatial_rank_, geometry_.dilation));
   result.set("groups", geometry_.groups);
   result.set("bias", bias_);
   if (weight_standardization_) {
@@ -112,8 +102,7 @@ Shape Convolution::output_shape(const Shape& input) const {
   Shape result = input.with(1, out_);
   for (int i = 0; i < spatial_rank_; ++i) {
     const auto axis = static_cast<std::size_t>(i);
-    const std::int64_t kernel = i == 0 ? kernel_.height : kernel_.width;
-    const std::int64_t reach = geometry_.dilation[axis] * (kernel - 1) + 1;
+    const std::int64_t reach = geometry_.dilation[axis] * (kernel_[axis] - 1) + 1;
     const std::int64_t padded = input[2 + i] + 2 * geometry_.padding[axis];
     if (padded < reach) {
       fail<ShapeError>(
@@ -175,97 +164,113 @@ void Convolution::reset_parameters(Random& random) {
   if (bias_) init::uniform(bias().value, random, -bound, bound);
 }
 
-Conv1d::Conv1d(std::int64_t in_channels, std::int64_t out_channels, std::int64_t kernel_size,
-               Conv1dOptions options)
-    : Cloneable(1, in_channels, out_channels, Pair(kernel_size, 1), geometry_of(options),
-                options.bias, options.weight_standardization, options.weight_eps) {}
+template <int Rank>
+ConvNd<Rank>::ConvNd(std::int64_t in_channels, std::int64_t out_channels, Sizes<Rank> kernel_size,
+                     ConvolutionOptions<Rank> options)
+    : Cloneable<ConvNd<Rank>, Convolution>(
+          Rank, in_channels, out_channels, spatial_of(kernel_size, 1),
+          {.stride = spatial_of(options.stride, 1),
+           .padding = spatial_of(options.padding, 0),
+           .dilation = spatial_of(options.dilation, 1),
+           .groups = options.groups},
+          options.bias, options.weight_standardization, options.weight_eps) {}
 
-Conv2d::Conv2d(std::int64_t in_channels, std::int64_t out_channels, Pair kernel_size,
-               Conv2dOptions options)
-    : Cloneable(2, in_channels, out_channels, kernel_size, geometry_of(options), options.bias,
-                options.weight_standardization, options.weight_eps) {}
+template class ConvNd<1>;
+template class ConvNd<2>;
+template class ConvNd<3>;
 
-LayerRow conv1d_row() {
-  const std::int64_t one = 1;
-  const std::int64_t two = 2;
-  const std::int64_t three = 3;
-  const std::int64_t four = 4;
-  return {"Conv1d",
-          "convolution over [N, C, L]: in_channels, out_channels, kernel_size, stride, padding, "
-          "dilation, groups, bias, weight_standardization, weight_eps",
-          [](const Options& options) -> std::unique_ptr<Module> {
-            const std::int64_t in = options.require_int("in_channels", "Conv1d");
-            const std::int64_t out = options.require_int("out_channels", "Conv1d");
-            const std::int64_t kernel = options.require_int("kernel_size", "Conv1d");
-            Conv1dOptions rest;
-            rest.stride = options.get("stride", rest.stride);
-            rest.padding = options.get("padding", rest.padding);
-            rest.dilation = options.get("dilation", rest.dilation);
+namespace {
+
+template <int Rank>
+LayerRow row_of(std::vector<LayerSample> samples) {
+  const std::string name(name_of(Rank));
+  return {name,
+          fmt::format("convolution over {}: in_channels, out_channels, kernel_size, stride, "
+                      "padding, dilation, groups, bias, weight_standardization, weight_eps",
+                      pattern_of(Rank, 0)),
+          [name](const Options& options) -> std::unique_ptr<Module> {
+            const std::int64_t in = options.require_int("in_channels", name);
+            const std::int64_t out = options.require_int("out_channels", name);
+            const auto kernel = get_required_sizes<Rank>(options, "kernel_size", name);
+            ConvolutionOptions<Rank> rest;
+            rest.stride = get_sizes(options, "stride", rest.stride, name);
+            rest.padding = get_sizes(options, "padding", rest.padding, name);
+            rest.dilation = get_sizes(options, "dilation", rest.dilation, name);
             rest.groups = options.get("groups", rest.groups);
             rest.bias = options.get("bias", rest.bias);
             rest.weight_standardization =
                 options.get("weight_standardization", rest.weight_standardization);
             rest.weight_eps = options.get("weight_eps", rest.weight_eps);
-            return std::make_unique<Conv1d>(in, out, kernel, rest);
+            return std::make_unique<ConvNd<Rank>>(in, out, kernel, rest);
           },
-          {{{{"in_channels", two}, {"out_channels", three}, {"kernel_size", three}}, {2, 2, 6}},
-           {{{"in_channels", four},
-             {"out_channels", two},
-             {"kernel_size", two},
-             {"stride", two},
-             {"padding", one},
-             {"dilation", two},
-             {"groups", two},
-             {"bias", false}},
-            {2, 4, 7}},
-           {{{"in_channels", four},
-             {"out_channels", two},
-             {"kernel_size", three},
-             {"groups", two},
-             {"weight_standardization", true}},
-            {2, 4, 5}}}};
+          std::move(samples)};
+}
+
+constexpr std::int64_t kOne = 1, kTwo = 2, kThree = 3, kFour = 4;
+using Each = std::vector<std::int64_t>;
+
+}  // namespace
+
+LayerRow conv1d_row() {
+  return row_of<1>(
+      {{{{"in_channels", kTwo}, {"out_channels", kThree}, {"kernel_size", kThree}}, {2, 2, 6}},
+       {{{"in_channels", kFour},
+         {"out_channels", kTwo},
+         {"kernel_size", kTwo},
+         {"stride", kTwo},
+         {"padding", kOne},
+         {"dilation", kTwo},
+         {"groups", kTwo},
+         {"bias", false}},
+        {2, 4, 7}},
+       {{{"in_channels", kFour},
+         {"out_channels", kTwo},
+         {"kernel_size", kThree},
+         {"groups", kTwo},
+         {"weight_standardization", true}},
+        {2, 4, 5}}});
 }
 
 LayerRow conv2d_row() {
-  const std::int64_t two = 2;
-  const std::int64_t three = 3;
-  const std::int64_t four = 4;
-  const auto pair = [](std::int64_t h, std::int64_t w) { return std::vector<std::int64_t>{h, w}; };
-  return {"Conv2d",
-          "convolution over [N, C, H, W]: in_channels, out_channels, kernel_size, stride, padding, "
-          "dilation, groups, bias, weight_standardization, weight_eps",
-          [](const Options& options) -> std::unique_ptr<Module> {
-            const std::int64_t in = options.require_int("in_channels", "Conv2d");
-            const std::int64_t out = options.require_int("out_channels", "Conv2d");
-            const Pair kernel = require_pair(options, "kernel_size", "Conv2d");
-            Conv2dOptions rest;
-            rest.stride = get_pair(options, "stride", rest.stride, "Conv2d");
-            rest.padding = get_pair(options, "padding", rest.padding, "Conv2d");
-            rest.dilation = get_pair(options, "dilation", rest.dilation, "Conv2d");
-            rest.groups = options.get("groups", rest.groups);
-            rest.bias = options.get("bias", rest.bias);
-            rest.weight_standardization =
-                options.get("weight_standardization", rest.weight_standardization);
-            rest.weight_eps = options.get("weight_eps", rest.weight_eps);
-            return std::make_unique<Conv2d>(in, out, kernel, rest);
-          },
-          {{{{"in_channels", two}, {"out_channels", three}, {"kernel_size", three}}, {2, 2, 4, 5}},
-           {{{"in_channels", four},
-             {"out_channels", two},
-             {"kernel_size", pair(3, 2)},
-             {"stride", pair(2, 1)},
-             {"padding", pair(1, 2)},
-             {"dilation", pair(1, 2)},
-             {"groups", two},
-             {"bias", false}},
-            {2, 4, 5, 4}},
-           {{{"in_channels", two},
-             {"out_channels", three},
-             {"kernel_size", pair(3, 2)},
-             {"padding", pair(1, 0)},
-             {"weight_standardization", true},
-             {"weight_eps", 1e-3}},
-            {2, 2, 4, 3}}}};
+  return row_of<2>(
+      {{{{"in_channels", kTwo}, {"out_channels", kThree}, {"kernel_size", kThree}}, {2, 2, 4, 5}},
+       {{{"in_channels", kFour},
+         {"out_channels", kTwo},
+         {"kernel_size", Each{3, 2}},
+         {"stride", Each{2, 1}},
+         {"padding", Each{1, 2}},
+         {"dilation", Each{1, 2}},
+         {"groups", kTwo},
+         {"bias", false}},
+        {2, 4, 5, 4}},
+       {{{"in_channels", kTwo},
+         {"out_channels", kThree},
+         {"kernel_size", Each{3, 2}},
+         {"padding", Each{1, 0}},
+         {"weight_standardization", true},
+         {"weight_eps", 1e-3}},
+        {2, 2, 4, 3}}});
+}
+
+LayerRow conv3d_row() {
+  return row_of<3>(
+      {{{{"in_channels", kTwo}, {"out_channels", kThree}, {"kernel_size", kTwo}}, {2, 2, 3, 2, 4}},
+       {{{"in_channels", kFour},
+         {"out_channels", kTwo},
+         {"kernel_size", Each{2, 3, 1}},
+         {"stride", Each{1, 2, 1}},
+         {"padding", Each{1, 0, 1}},
+         {"dilation", Each{2, 1, 1}},
+         {"groups", kTwo},
+         {"bias", false}},
+        {2, 4, 2, 4, 2}},
+       {{{"in_channels", kTwo},
+         {"out_channels", kThree},
+         {"kernel_size", Each{1, 2, 2}},
+         {"padding", Each{0, 1, 0}},
+         {"weight_standardization", true},
+         {"weight_eps", 1e-3}},
+        {2, 2, 2, 2, 3}}});
 }
 
 }  // namespace evenkeel::nn

@@ -1,11 +1,12 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "nn/layers/checks.h"
 #include "nn/layers/offset_map.h"
-#include "nn/layers/pair_options.h"
 #include "nn/layers/rows.h"
 #include "nn/layers/sequence_rows.h"
+#include "nn/layers/size_options.h"
 #include <evenkeel/nn/init.h>
 #include <evenkeel/nn/layers/conv_transpose.h>
 #include <evenkeel/ops/elementwise.h>
@@ -17,7 +18,11 @@ constexpr std::uint64_t kStream = 0x436f6e7654;  // of the values a layer begins
 
 constexpr std::int64_t kLargest = std::int64_t{1} << 30;  // of a size: products stay in 64 bits
 
-Pair pair_of(const std::array<std::int64_t, 2>& values) { return {values[0], values[1]}; }
+std::string_view name_of(int spatial_rank) {
+  constexpr std::array<std::string_view, ops::kMostSpatial> kNames{
+      "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"};
+  return kNames[static_cast<std::size_t>(spatial_rank - 1)];
+}
 
 void add_bias(const Tensor& bias, Tensor& y) {
   const auto [n, c, s] = channel_dims(y.shape(), "ConvTranspose");
@@ -51,9 +56,9 @@ Tensor bias_gradient(const Tensor& dy) {
 }  // namespace
 
 TransposedConvolution::TransposedConvolution(int spatial_rank, std::int64_t in_channels,
-                                             std::int64_t out_channels, Pair kernel,
-                                             const ops::ConvOptions& geometry, Pair output_padding,
-                                             bool bias)
+                                             std::int64_t out_channels, const ops::Spatial& kernel,
+                                             const ops::ConvOptions& geometry,
+                                             const ops::Spatial& output_padding, bool bias)
     : spatial_rank_(spatial_rank),
       in_(in_channels),
       out_(out_channels),
@@ -61,19 +66,19 @@ TransposedConvolution::TransposedConvolution(int spatial_rank, std::int64_t in_c
       geometry_(geometry),
       output_padding_(output_padding),
       bias_(bias) {
-  const std::string_view name = spatial_rank_ == 1 ? "ConvTranspose1d" : "ConvTranspose2d";
+  const std::string_view name = name_of(spatial_rank_);
   expect_at_least(name, "in_channels", in_, 1);
   expect_at_least(name, "out_channels", out_, 1);
   expect_at_least(name, "groups", geometry_.groups, 1);
-  expect_at_least(name, "kernel_size", std::min(kernel_.height, kernel_.width), 1);
-  for (const std::size_t i : {0u, 1u}) {
+  expect_at_least(name, "kernel_size", *std::ranges::min_element(kernel_), 1);
+  for (std::size_t i = 0; i < kernel_.size(); ++i) {
     expect_at_least(name, "stride", geometry_.stride[i], 1);
     expect_at_least(name, "padding", geometry_.padding[i], 0);
     expect_at_least(name, "dilation", geometry_.dilation[i], 1);
-    const std::int64_t added = i == 0 ? output_padding_.height : output_padding_.width;
+    const std::int64_t added = output_padding_[i];
     expect_at_least(name, "output_padding", added, 0);
-    if (std::max({geometry_.stride[i], geometry_.padding[i], geometry_.dilation[i]}) > kLargest ||
-        std::max(kernel_.height, kernel_.width) > kLargest) {
+    if (std::max({geometry_.stride[i], geometry_.padding[i], geometry_.dilation[i], kernel_[i]}) >
+        kLargest) {
       fail<UsageError>("[{}] expected sizes of at most {}", name, kLargest);
     }
     if (added >= geometry_.stride[i]) {
@@ -85,24 +90,23 @@ TransposedConvolution::TransposedConvolution(int spatial_rank, std::int64_t in_c
     fail<UsageError>("[{}] expected groups that divide both {} and {} channels, got {}", name, in_,
                      out_, geometry_.groups);
   }
-  const std::int64_t depth = out_ / geometry_.groups;
-  register_parameter("weight",
-                     spatial_rank_ == 1 ? Shape{in_, depth, kernel_.height}
-                                        : Shape{in_, depth, kernel_.height, kernel_.width},
+  register_parameter("weight", weight_shape(in_, out_ / geometry_.groups, spatial_rank_, kernel_),
                      ParameterKind::weight);
   if (bias_) register_parameter("bias", {out_}, ParameterKind::bias);
   Random random(0, kStream);
   TransposedConvolution::reset_parameters(random);
 }
 
+std::string_view TransposedConvolution::type() const { return name_of(spatial_rank_); }
+
 Options TransposedConvolution::options() const {
   return {{"in_channels", in_},
           {"out_channels", out_},
-          {"kernel_size", pair_value(spatial_rank_, kernel_)},
-          {"stride", pair_value(spatial_rank_, pair_of(geometry_.stride))},
-          {"padding", pair_value(spatial_rank_, pair_of(geometry_.padding))},
-          {"output_padding", pair_value(spatial_rank_, output_padding_)},
-          {"dilation", pair_value(spatial_rank_, pair_of(geometry_.dilation))},
+          {"kernel_size", size_value(spatial_rank_, kernel_)},
+          {"stride", size_value(spatial_rank_, geometry_.stride)},
+          {"padding", size_value(spatial_rank_, geometry_.padding)},
+          {"output_padding", size_value(spatial_rank_, output_padding_)},
+          {"dilation", size_value(spatial_rank_, geometry_.dilation)},
           {"groups", geometry_.groups},
           {"bias", bias_}};
 }
@@ -117,15 +121,13 @@ Shape TransposedConvolution::output_shape(const Shape& input) const {
   Shape result = input.with(1, out_);
   for (int i = 0; i < spatial_rank_; ++i) {
     const auto axis = static_cast<std::size_t>(i);
-    const std::int64_t kernel = i == 0 ? kernel_.height : kernel_.width;
-    const std::int64_t added = i == 0 ? output_padding_.height : output_padding_.width;
     if (input[2 + i] > kLargest) {
       fail<ShapeError>("[{}] expected extents of at most {}, got {}", label(), kLargest,
                        input.str());
     }
-    const std::int64_t extent = (input[2 + i] - 1) * geometry_.stride[axis] -
-                                2 * geometry_.padding[axis] +
-                                geometry_.dilation[axis] * (kernel - 1) + added + 1;
+    const std::int64_t extent =
+        (input[2 + i] - 1) * geometry_.stride[axis] - 2 * geometry_.padding[axis] +
+        geometry_.dilation[axis] * (kernel_[axis] - 1) + output_padding_[axis] + 1;
     if (input[2 + i] < 1 || extent < 1) {
       fail<ShapeError>("[{}] nothing is left in dimension {} of {}; use less padding", label(),
                        2 + i, input.str());
@@ -173,84 +175,92 @@ void TransposedConvolution::reset_parameters(Random& random) {
   if (bias_) init::uniform(bias().value, random, -bound, bound);
 }
 
-ConvTranspose1d::ConvTranspose1d(std::int64_t in_channels, std::int64_t out_channels,
-                                 std::int64_t kernel_size, ConvTranspose1dOptions options)
-    : Cloneable(1, in_channels, out_channels, Pair(kernel_size, 1),
-                ops::ConvOptions{.stride = {options.stride, 1},
-                                 .padding = {options.padding, 0},
-                                 .dilation = {options.dilation, 1},
-                                 .groups = options.groups},
-                Pair(options.output_padding, 0), options.bias) {}
+template <int Rank>
+ConvTransposeNd<Rank>::ConvTransposeNd(std::int64_t in_channels, std::int64_t out_channels,
+                                       Sizes<Rank> kernel_size,
+                                       TransposedConvolutionOptions<Rank> options)
+    : Cloneable<ConvTransposeNd<Rank>, TransposedConvolution>(
+          Rank, in_channels, out_channels, spatial_of(kernel_size, 1),
+          ops::ConvOptions{.stride = spatial_of(options.stride, 1),
+                           .padding = spatial_of(options.padding, 0),
+                           .dilation = spatial_of(options.dilation, 1),
+                           .groups = options.groups},
+          spatial_of(options.output_padding, 0), options.bias) {}
 
-ConvTranspose2d::ConvTranspose2d(std::int64_t in_channels, std::int64_t out_channels,
-                                 Pair kernel_size, ConvTranspose2dOptions options)
-    : Cloneable(2, in_channels, out_channels, kernel_size,
-                ops::ConvOptions{.stride = {options.stride.height, options.stride.width},
-                                 .padding = {options.padding.height, options.padding.width},
-                                 .dilation = {options.dilation.height, options.dilation.width},
-                                 .groups = options.groups},
-                options.output_padding, options.bias) {}
+template class ConvTransposeNd<1>;
+template class ConvTransposeNd<2>;
+template class ConvTransposeNd<3>;
 
-LayerRow conv_transpose1d_row() {
-  const std::int64_t two = 2, three = 3, four = 4, one = 1;
-  return {"ConvTranspose1d",
-          "transposed convolution over [N, C, L]: in_channels, out_channels, kernel_size, stride, "
-          "padding, output_padding, dilation, groups, bias",
-          [](const Options& options) -> std::unique_ptr<Module> {
-            const std::int64_t in = options.require_int("in_channels", "ConvTranspose1d");
-            const std::int64_t out = options.require_int("out_channels", "ConvTranspose1d");
-            const std::int64_t kernel = options.require_int("kernel_size", "ConvTranspose1d");
-            ConvTranspose1dOptions rest;
-            rest.stride = options.get("stride", rest.stride);
-            rest.padding = options.get("padding", rest.padding);
-            rest.output_padding = options.get("output_padding", rest.output_padding);
-            rest.dilation = options.get("dilation", rest.dilation);
+namespace {
+
+template <int Rank>
+LayerRow row_of(std::vector<LayerSample> samples) {
+  const std::string name(name_of(Rank));
+  return {name,
+          fmt::format("transposed convolution over {}: in_channels, out_channels, kernel_size, "
+                      "stride, padding, output_padding, dilation, groups, bias",
+                      pattern_of(Rank, 0)),
+          [name](const Options& options) -> std::unique_ptr<Module> {
+            const std::int64_t in = options.require_int("in_channels", name);
+            const std::int64_t out = options.require_int("out_channels", name);
+            const auto kernel = get_required_sizes<Rank>(options, "kernel_size", name);
+            TransposedConvolutionOptions<Rank> rest;
+            rest.stride = get_sizes(options, "stride", rest.stride, name);
+            rest.padding = get_sizes(options, "padding", rest.padding, name);
+            rest.output_padding = get_sizes(options, "output_padding", rest.output_padding, name);
+            rest.dilation = get_sizes(options, "dilation", rest.dilation, name);
             rest.groups = options.get("groups", rest.groups);
             rest.bias = options.get("bias", rest.bias);
-            return std::make_unique<ConvTranspose1d>(in, out, kernel, rest);
+            return std::make_unique<ConvTransposeNd<Rank>>(in, out, kernel, rest);
           },
-          {{{{"in_channels", two}, {"out_channels", three}, {"kernel_size", three}}, {2, 2, 4}},
-           {{{"in_channels", four},
-             {"out_channels", two},
-             {"kernel_size", three},
-             {"stride", two},
-             {"padding", one},
-             {"output_padding", one},
-             {"groups", two},
-             {"bias", false}},
-            {2, 4, 3}}}};
+          std::move(samples)};
+}
+
+constexpr std::int64_t kOne = 1, kTwo = 2, kThree = 3, kFour = 4;
+using Each = std::vector<std::int64_t>;
+
+}  // namespace
+
+LayerRow conv_transpose1d_row() {
+  return row_of<1>(
+      {{{{"in_channels", kTwo}, {"out_channels", kThree}, {"kernel_size", kThree}}, {2, 2, 4}},
+       {{{"in_channels", kFour},
+         {"out_channels", kTwo},
+         {"kernel_size", kThree},
+         {"stride", kTwo},
+         {"padding", kOne},
+         {"output_padding", kOne},
+         {"groups", kTwo},
+         {"bias", false}},
+        {2, 4, 3}}});
 }
 
 LayerRow conv_transpose2d_row() {
-  const std::int64_t two = 2, three = 3, four = 4;
-  const auto pair = [](std::int64_t h, std::int64_t w) { return std::vector<std::int64_t>{h, w}; };
-  return {"ConvTranspose2d",
-          "transposed convolution over [N, C, H, W]: in_channels, out_channels, kernel_size, "
-          "stride, padding, output_padding, dilation, groups, bias",
-          [](const Options& options) -> std::unique_ptr<Module> {
-            const std::int64_t in = options.require_int("in_channels", "ConvTranspose2d");
-            const std::int64_t out = options.require_int("out_channels", "ConvTranspose2d");
-            const Pair kernel = require_pair(options, "kernel_size", "ConvTranspose2d");
-            ConvTranspose2dOptions rest;
-            rest.stride = get_pair(options, "stride", rest.stride, "ConvTranspose2d");
-            rest.padding = get_pair(options, "padding", rest.padding, "ConvTranspose2d");
-            rest.output_padding =
-                get_pair(options, "output_padding", rest.output_padding, "ConvTranspose2d");
-            rest.dilation = get_pair(options, "dilation", rest.dilation, "ConvTranspose2d");
-            rest.groups = options.get("groups", rest.groups);
-            rest.bias = options.get("bias", rest.bias);
-            return std::make_unique<ConvTranspose2d>(in, out, kernel, rest);
-          },
-          {{{{"in_channels", two}, {"out_channels", three}, {"kernel_size", three}}, {2, 2, 3, 2}},
-           {{{"in_channels", four},
-             {"out_channels", two},
-             {"kernel_size", pair(3, 2)},
-             {"stride", pair(2, 3)},
-             {"padding", pair(1, 0)},
-             {"output_padding", pair(1, 2)},
-             {"dilation", pair(1, 2)},
-             {"groups", two}},
-            {2, 4, 2, 3}}}};
+  return row_of<2>(
+      {{{{"in_channels", kTwo}, {"out_channels", kThree}, {"kernel_size", kThree}}, {2, 2, 3, 2}},
+       {{{"in_channels", kFour},
+         {"out_channels", kTwo},
+         {"kernel_size", Each{3, 2}},
+         {"stride", Each{2, 3}},
+         {"padding", Each{1, 0}},
+         {"output_padding", Each{1, 2}},
+         {"dilation", Each{1, 2}},
+         {"groups", kTwo}},
+        {2, 4, 2, 3}}});
+}
+
+LayerRow conv_transpose3d_row() {
+  return row_of<3>(
+      {{{{"in_channels", kTwo}, {"out_channels", kThree}, {"kernel_size", kTwo}}, {2, 2, 2, 3, 1}},
+       {{{"in_channels", kFour},
+         {"out_channels", kTwo},
+         {"kernel_size", Each{1, 2, 3}},
+         {"stride", Each{2, 1, 2}},
+         {"padding", Each{0, 1, 1}},
+         {"output_padding", Each{1, 0, 1}},
+         {"dilation", Each{1, 2, 1}},
+         {"groups", kTwo}},
+        {2, 4, 2, 2, 2}}});
 }
 
 }  // namespace evenkeel::nn

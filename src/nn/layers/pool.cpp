@@ -1,45 +1,56 @@
 #include <algorithm>
+#include <array>
 
 #include "nn/layers/checks.h"
-#include "nn/layers/pair_options.h"
 #include "nn/layers/rows.h"
+#include "nn/layers/size_options.h"
 #include <evenkeel/nn/layers/pool.h>
 
 namespace evenkeel::nn {
 namespace {
 
-Pair or_kernel(Pair stride, Pair kernel) { return stride == Pair(0) ? kernel : stride; }
+using ops::PoolKind;
 
-Pair pair_of(const std::array<std::int64_t, 2>& values) { return {values[0], values[1]}; }
+std::string_view name_of(PoolKind kind, int spatial_rank) {
+  using Names = std::array<std::string_view, ops::kMostSpatial>;
+  constexpr Names kMax{"MaxPool1d", "MaxPool2d", "MaxPool3d"};
+  constexpr Names kAverage{"AvgPool1d", "AvgPool2d", "AvgPool3d"};
+  return (kind == PoolKind::max ? kMax : kAverage)[static_cast<std::size_t>(spatial_rank - 1)];
+}
 
-Pair kernel_of(const Options& options, int spatial_rank, std::string_view type) {
-  return spatial_rank == 1 ? Pair(options.require_int("kernel_size", type), 1)
-                           : require_pair(options, "kernel_size", type);
+template <int Rank>
+ops::PoolOptions geometry_of(const Sizes<Rank>& kernel, const Sizes<Rank>& stride,
+                             const Sizes<Rank>& padding, bool count_include_pad) {
+  return {.kernel = spatial_of(kernel, 1),
+          .stride = spatial_of(stride == Sizes<Rank>(0) ? kernel : stride, 1),
+          .padding = spatial_of(padding, 0),
+          .count_include_pad = count_include_pad};
 }
 
 }  // namespace
 
-Pool::Pool(std::string_view type, ops::PoolKind kind, int spatial_rank, Pair kernel, Pair stride,
-           Pair padding, bool count_include_pad)
-    : kind_(kind), spatial_rank_(spatial_rank) {
-  expect_at_least(type, "kernel_size", std::min(kernel.height, kernel.width), 1);
-  expect_at_least(type, "stride", std::min(stride.height, stride.width), 1);
-  expect_at_least(type, "padding", std::min(padding.height, padding.width), 0);
-  if (2 * padding.height > kernel.height || 2 * padding.width > kernel.width) {
-    fail<UsageError>("[{}] expected padding of at most half the kernel, got {} for a kernel of {}",
-                     type, to_string(pair_value(spatial_rank, padding)),
-                     to_string(pair_value(spatial_rank, kernel)));
+Pool::Pool(ops::PoolKind kind, int spatial_rank, const ops::PoolOptions& geometry)
+    : kind_(kind), spatial_rank_(spatial_rank), geometry_(geometry) {
+  const std::string_view name = name_of(kind, spatial_rank);
+  for (std::size_t i = 0; i < geometry.kernel.size(); ++i) {
+    expect_at_least(name, "kernel_size", geometry.kernel[i], 1);
+    expect_at_least(name, "stride", geometry.stride[i], 1);
+    expect_at_least(name, "padding", geometry.padding[i], 0);
+    if (geometry.padding[i] > geometry.kernel[i] / 2) {
+      fail<UsageError>(
+          "[{}] expected padding of at most half the kernel, got {} for a kernel of {}", name,
+          to_string(size_value(spatial_rank, geometry.padding)),
+          to_string(size_value(spatial_rank, geometry.kernel)));
+    }
   }
-  geometry_ = {.kernel = {kernel.height, kernel.width},
-               .stride = {stride.height, stride.width},
-               .padding = {padding.height, padding.width},
-               .count_include_pad = count_include_pad};
 }
 
+std::string_view Pool::type() const { return name_of(kind_, spatial_rank_); }
+
 Options Pool::options() const {
-  Options result{{"kernel_size", pair_value(spatial_rank_, pair_of(geometry_.kernel))},
-                 {"stride", pair_value(spatial_rank_, pair_of(geometry_.stride))},
-                 {"padding", pair_value(spatial_rank_, pair_of(geometry_.padding))}};
+  Options result{{"kernel_size", size_value(spatial_rank_, geometry_.kernel)},
+                 {"stride", size_value(spatial_rank_, geometry_.stride)},
+                 {"padding", size_value(spatial_rank_, geometry_.padding)}};
   if (kind_ == ops::PoolKind::average) {
     result.set("count_include_pad", geometry_.count_include_pad);
   }
@@ -80,24 +91,23 @@ Tensor Pool::backward(const Tensor& dy) {
   return dx;
 }
 
-MaxPool1d::MaxPool1d(std::int64_t kernel_size, MaxPool1dOptions options)
-    : Cloneable("MaxPool1d", ops::PoolKind::max, 1, Pair(kernel_size, 1),
-                Pair(options.stride == 0 ? kernel_size : options.stride, 1),
-                Pair(options.padding, 0), true) {}
+template <int Rank>
+MaxPoolNd<Rank>::MaxPoolNd(Sizes<Rank> kernel_size, MaxPoolOptions<Rank> options)
+    : Cloneable<MaxPoolNd<Rank>, Pool>(
+          PoolKind::max, Rank, geometry_of(kernel_size, options.stride, options.padding, true)) {}
 
-MaxPool2d::MaxPool2d(Pair kernel_size, MaxPool2dOptions options)
-    : Cloneable("MaxPool2d", ops::PoolKind::max, 2, kernel_size,
-                or_kernel(options.stride, kernel_size), options.padding, true) {}
+template <int Rank>
+AvgPoolNd<Rank>::AvgPoolNd(Sizes<Rank> kernel_size, AvgPoolOptions<Rank> options)
+    : Cloneable<AvgPoolNd<Rank>, Pool>(
+          PoolKind::average, Rank,
+          geometry_of(kernel_size, options.stride, options.padding, options.count_include_pad)) {}
 
-AvgPool1d::AvgPool1d(std::int64_t kernel_size, AvgPool1dOptions options)
-    : Cloneable("AvgPool1d", ops::PoolKind::average, 1, Pair(kernel_size, 1),
-                Pair(options.stride == 0 ? kernel_size : options.stride, 1),
-                Pair(options.padding, 0), options.count_include_pad) {}
-
-AvgPool2d::AvgPool2d(Pair kernel_size, AvgPool2dOptions options)
-    : Cloneable("AvgPool2d", ops::PoolKind::average, 2, kernel_size,
-                or_kernel(options.stride, kernel_size), options.padding,
-                options.count_include_pad) {}
+template class MaxPoolNd<1>;
+template class MaxPoolNd<2>;
+template class MaxPoolNd<3>;
+template class AvgPoolNd<1>;
+template class AvgPoolNd<2>;
+template class AvgPoolNd<3>;
 
 Shape GlobalAvgPool::output_shape(const Shape& input) const {
   if (input.rank() < 3) {
@@ -129,73 +139,86 @@ Tensor GlobalAvgPool::backward(const Tensor& dy) {
   return dx;
 }
 
-LayerRow max_pool1d_row() {
-  return {"MaxPool1d",
-          "largest of each window of [N, C, L]: kernel_size, stride (0: as the kernel), padding",
-          [](const Options& options) -> std::unique_ptr<Module> {
-            return std::make_unique<MaxPool1d>(
-                kernel_of(options, 1, "MaxPool1d").height,
-                MaxPool1dOptions{.stride = options.get("stride", std::int64_t{0}),
-                                 .padding = options.get("padding", std::int64_t{0})});
-          },
-          {{{{"kernel_size", std::int64_t{2}}}, {2, 3, 6}},
-           {{{"kernel_size", std::int64_t{3}},
-             {"stride", std::int64_t{2}},
-             {"padding", std::int64_t{1}}},
-            {2, 2, 7}}}};
+namespace {
+
+template <int Rank>
+LayerRow max_row(std::vector<LayerSample> samples) {
+  const std::string name(name_of(PoolKind::max, Rank));
+  return {
+      name,
+      fmt::format("largest of each window of {}: kernel_size, stride (0: as the kernel), padding",
+                  pattern_of(Rank, 0)),
+      [name](const Options& options) -> std::unique_ptr<Module> {
+        const auto kernel = get_required_sizes<Rank>(options, "kernel_size", name);
+        MaxPoolOptions<Rank> rest;
+        rest.stride = get_sizes(options, "stride", rest.stride, name);
+        rest.padding = get_sizes(options, "padding", rest.padding, name);
+        return std::make_unique<MaxPoolNd<Rank>>(kernel, rest);
+      },
+      std::move(samples)};
 }
+
+template <int Rank>
+LayerRow average_row(std::vector<LayerSample> samples) {
+  const std::string name(name_of(PoolKind::average, Rank));
+  return {name,
+          fmt::format("mean of each window of {}: kernel_size, stride (0: as the kernel), padding, "
+                      "count_include_pad",
+                      pattern_of(Rank, 0)),
+          [name](const Options& options) -> std::unique_ptr<Module> {
+            const auto kernel = get_required_sizes<Rank>(options, "kernel_size", name);
+            AvgPoolOptions<Rank> rest;
+            rest.stride = get_sizes(options, "stride", rest.stride, name);
+            rest.padding = get_sizes(options, "padding", rest.padding, name);
+            rest.count_include_pad = options.get("count_include_pad", true);
+            return std::make_unique<AvgPoolNd<Rank>>(kernel, rest);
+          },
+          std::move(samples)};
+}
+
+constexpr std::int64_t kOne = 1, kTwo = 2, kThree = 3;
+using Each = std::vector<std::int64_t>;
+
+std::vector<LayerSample> line_samples() {
+  return {{{{"kernel_size", kTwo}}, {2, 3, 6}},
+          {{{"kernel_size", kThree}, {"stride", kTwo}, {"padding", kOne}}, {2, 2, 7}}};
+}
+
+}  // namespace
+
+LayerRow max_pool1d_row() { return max_row<1>(line_samples()); }
 
 LayerRow max_pool2d_row() {
-  return {"MaxPool2d",
-          "largest of each window of [N, C, H, W]: kernel_size, stride (0: as the kernel), padding",
-          [](const Options& options) -> std::unique_ptr<Module> {
-            return std::make_unique<MaxPool2d>(
-                kernel_of(options, 2, "MaxPool2d"),
-                MaxPool2dOptions{.stride = get_pair(options, "stride", 0, "MaxPool2d"),
-                                 .padding = get_pair(options, "padding", 0, "MaxPool2d")});
-          },
-          {{{{"kernel_size", std::int64_t{2}}}, {2, 3, 4, 5}},
-           {{{"kernel_size", std::vector<std::int64_t>{3, 2}},
-             {"stride", std::int64_t{2}},
-             {"padding", std::vector<std::int64_t>{1, 0}}},
-            {2, 2, 5, 4}}}};
+  return max_row<2>(
+      {{{{"kernel_size", kTwo}}, {2, 3, 4, 5}},
+       {{{"kernel_size", Each{3, 2}}, {"stride", kTwo}, {"padding", Each{1, 0}}}, {2, 2, 5, 4}}});
 }
 
-LayerRow avg_pool1d_row() {
-  return {"AvgPool1d",
-          "mean of each window of [N, C, L]: kernel_size, stride (0: as the kernel), padding, "
-          "count_include_pad",
-          [](const Options& options) -> std::unique_ptr<Module> {
-            return std::make_unique<AvgPool1d>(
-                kernel_of(options, 1, "AvgPool1d").height,
-                AvgPool1dOptions{.stride = options.get("stride", std::int64_t{0}),
-                                 .padding = options.get("padding", std::int64_t{0}),
-                                 .count_include_pad = options.get("count_include_pad", true)});
-          },
-          {{{{"kernel_size", std::int64_t{2}}}, {2, 3, 6}},
-           {{{"kernel_size", std::int64_t{3}},
-             {"stride", std::int64_t{2}},
-             {"padding", std::int64_t{1}}},
-            {2, 2, 7}}}};
+LayerRow max_pool3d_row() {
+  return max_row<3>(
+      {{{{"kernel_size", kTwo}}, {2, 3, 2, 4, 3}},
+       {{{"kernel_size", Each{2, 3, 1}}, {"stride", Each{1, 2, 1}}, {"padding", Each{1, 1, 0}}},
+        {2, 2, 2, 4, 2}}});
 }
+
+LayerRow avg_pool1d_row() { return average_row<1>(line_samples()); }
 
 LayerRow avg_pool2d_row() {
-  return {"AvgPool2d",
-          "mean of each window of [N, C, H, W]: kernel_size, stride (0: as the kernel), padding, "
-          "count_include_pad",
-          [](const Options& options) -> std::unique_ptr<Module> {
-            return std::make_unique<AvgPool2d>(
-                kernel_of(options, 2, "AvgPool2d"),
-                AvgPool2dOptions{.stride = get_pair(options, "stride", 0, "AvgPool2d"),
-                                 .padding = get_pair(options, "padding", 0, "AvgPool2d"),
-                                 .count_include_pad = options.get("count_include_pad", true)});
-          },
-          {{{{"kernel_size", std::int64_t{2}}}, {2, 3, 4, 5}},
-           {{{"kernel_size", std::int64_t{3}},
-             {"stride", std::vector<std::int64_t>{2, 1}},
-             {"padding", std::int64_t{1}},
-             {"count_include_pad", false}},
-            {2, 2, 5, 4}}}};
+  return average_row<2>({{{{"kernel_size", kTwo}}, {2, 3, 4, 5}},
+                         {{{"kernel_size", kThree},
+                           {"stride", Each{2, 1}},
+                           {"padding", kOne},
+                           {"count_include_pad", false}},
+                          {2, 2, 5, 4}}});
+}
+
+LayerRow avg_pool3d_row() {
+  return average_row<3>({{{{"kernel_size", kTwo}}, {2, 3, 2, 4, 3}},
+                         {{{"kernel_size", Each{2, 3, 1}},
+                           {"stride", Each{1, 2, 1}},
+                           {"padding", Each{1, 1, 0}},
+                           {"count_include_pad", false}},
+                          {2, 2, 2, 4, 2}}});
 }
 
 LayerRow global_avg_pool_row() {

@@ -11,7 +11,7 @@
 namespace evenkeel::ops::onednn {
 
 /// Everything that distinguishes one primitive from another, as numbers; unused places are zero.
-using Key = std::array<std::int64_t, 20>;
+using Key = std::array<std::int64_t, 25>;
 
 struct KeyHash {
   std::size_t operator()(const Key& key) const {

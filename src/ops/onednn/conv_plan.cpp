@@ -1,5 +1,6 @@
 #include "ops/onednn/conv_plan.h"
 
+#include <algorithm>
 #include <bit>
 #include <optional>
 #include <string_view>
@@ -25,7 +26,26 @@ struct Descs {
   Memory::dims strides, dilates, padding;
 };
 
-Memory::dims dims_of(const std::array<std::int64_t, 2>& values) { return {values[0], values[1]}; }
+/// Formats of feature maps: the caller's two, and whatever an implementation likes best.
+enum class Maps : std::uint8_t { first, last, any };
+
+Tag tag_of(Maps maps, bool flat) {
+  if (maps == Maps::any) return Tag::any;
+  if (maps == Maps::last) return flat ? Tag::nhwc : Tag::ndhwc;
+  return flat ? Tag::nchw : Tag::ncdhw;
+}
+
+/// The caller's weights.
+Tag weight_tag(const ConvGeometry& g) {
+  if (g.is_flat()) return g.groups == 1 ? Tag::oihw : Tag::goihw;
+  return g.groups == 1 ? Tag::oidhw : Tag::goidhw;
+}
+
+/// `begin`, then the spatial numbers: two for planes, for which oneDNN has more and faster kernels.
+Memory::dims dims_of(const ConvGeometry& g, Memory::dims begin, const Spatial& values) {
+  begin.insert(begin.end(), values.begin() + (g.is_flat() ? 1 : 0), values.end());
+  return begin;
+}
 
 /// The element types of feature maps and weights.
 struct Types {
@@ -38,32 +58,31 @@ Types user_types(const ConvGeometry& g) {
   return {g.dtype == DType::bf16 ? Memory::data_type::bf16 : kFloat, kFloat};
 }
 
-/// What to compute in, best first: in bf16 where the maps are, the gradient of a weight in f32;
-/// else through f32.
+/// What to compute in, best first: in bf16 where the maps are, else through f32. The gradient of a
+/// weight always through f32: for some strides oneDNN 2.6's bf16 kernel of it reads memory that
+/// nobody wrote and writes before its result.
 std::vector<Types> inner_types(const ConvGeometry& g, ConvDirection direction) {
-  if (g.dtype != DType::bf16) return {{kFloat, kFloat}};
+  if (g.dtype != DType::bf16 || direction == ConvDirection::backward_weight) {
+    return {{kFloat, kFloat}};
+  }
   constexpr auto kBrain = Memory::data_type::bf16;
-  const bool makes_weight = direction == ConvDirection::backward_weight;
-  return {{kBrain, makes_weight ? kFloat : kBrain}, {kFloat, kFloat}};
+  return {{kBrain, kBrain}, {kFloat, kFloat}};
 }
 
-Descs descs_of(const ConvGeometry& g, std::int64_t samples, bool with_bias, Tag maps, Tag weights,
+Descs descs_of(const ConvGeometry& g, std::int64_t samples, bool with_bias, Maps maps, Tag weights,
                const Types& types) {
+  const Tag tag = tag_of(maps, g.is_flat());
   Descs d;
-  d.x = {{samples, g.in_channels, g.in[0], g.in[1]}, types.maps, maps};
-  d.y = {{samples, g.out_channels, g.out[0], g.out[1]}, types.maps, maps};
-  const std::int64_t outputs = g.out_channels / g.groups;
-  const std::int64_t inputs = g.in_channels / g.groups;
-  if (g.groups == 1) {
-    d.weight = {{outputs, inputs, g.kernel[0], g.kernel[1]}, types.weights, weights};
-  } else {
-    const Tag grouped = weights == Tag::oihw ? Tag::goihw : weights;
-    d.weight = {{g.groups, outputs, inputs, g.kernel[0], g.kernel[1]}, types.weights, grouped};
-  }
+  d.x = {dims_of(g, {samples, g.in_channels}, g.in), types.maps, tag};
+  d.y = {dims_of(g, {samples, g.out_channels}, g.out), types.maps, tag};
+  Memory::dims weight{g.out_channels / g.groups, g.in_channels / g.groups};
+  if (g.groups != 1) weight.insert(weight.begin(), g.groups);
+  d.weight = {dims_of(g, weight, g.kernel), types.weights, weights};
   if (with_bias) d.bias = {{g.out_channels}, kFloat, Tag::a};
-  d.strides = dims_of(g.stride);
-  d.dilates = {g.dilation[0] - 1, g.dilation[1] - 1};  // oneDNN counts the gaps
-  d.padding = dims_of(g.padding);
+  d.strides = dims_of(g, {}, g.stride);
+  d.dilates = dims_of(g, {}, g.dilation);
+  for (std::int64_t& dilate : d.dilates) --dilate;  // oneDNN counts the gaps
+  d.padding = dims_of(g, {}, g.padding);
   return d;
 }
 
@@ -142,16 +161,36 @@ int rank_of(const ConvPlan& plan) {
 /// memory.
 bool writes_beyond(const ConvPlan& plan, const ConvGeometry& g) {
   constexpr std::int64_t kVector = 8;
-  const bool strided = g.stride[0] != 1 || g.stride[1] != 1;
+  const bool strided = g.stride != Spatial{1, 1, 1};
   return strided && g.in_channels / g.groups % kVector != 0 &&
          plan.implementation.find("1x1:avx2") != std::string::npos;
 }
 
-/// Formats of the feature maps to try; of equal rank the first wins. nhwc is as fast as blocked
-/// memory where it runs directly. For nchw oneDNN has im2col only: it pays to reorder to what it
-/// likes best, which `any` asks for.
-constexpr Tag kLastFormats[] = {Tag::nhwc, Tag::any, Tag::nchw};
-constexpr Tag kFirstFormats[] = {Tag::any, Tag::nhwc, Tag::nchw};
+/// Whether some output has no tap on the input.
+bool has_outputs_of_padding(const ConvGeometry& g) {
+  for (std::size_t d = 0; d < g.in.size(); ++d) {
+    for (std::int64_t o = 0; o < g.out[d]; ++o) {
+      const std::int64_t begin = o * g.stride[d] - g.padding[d];
+      // The first tap that does not lie before the input, if there is one.
+      const std::int64_t tap = begin >= 0 ? 0 : (-begin + g.dilation[d] - 1) / g.dilation[d];
+      if (tap >= g.kernel[d] || begin + tap * g.dilation[d] >= g.in[d]) return true;
+    }
+  }
+  return false;
+}
+
+/// oneDNN 2.6's kernel out of small products crashes where it is to add to outputs that have no tap
+/// on the input.
+bool crashes(const ConvPlan& plan, const ConvGeometry& g) {
+  return plan.post.add == ConvPost::Add::into &&
+         plan.implementation.find("brgconv") != std::string::npos && has_outputs_of_padding(g);
+}
+
+/// Formats of the feature maps to try; of equal rank the first wins. Channels last is as fast as
+/// blocked memory where it runs directly. For channels first oneDNN has im2col only: it pays to
+/// reorder to what it likes best, which `any` asks for.
+constexpr Maps kLastFormats[] = {Maps::last, Maps::any, Maps::first};
+constexpr Maps kFirstFormats[] = {Maps::any, Maps::last, Maps::first};
 
 void connect(ConvTensor& tensor, const Memory::desc& user, bool is_output) {
   tensor.user = user;
@@ -192,10 +231,10 @@ std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry
   const bool last = g.layout == Layout::channels_last;
   std::optional<ConvPlan> best;
   for (const Types& types : inner_types(g, direction)) {
-    for (const Tag maps : last ? kLastFormats : kFirstFormats) {
+    for (const Maps maps : last ? kLastFormats : kFirstFormats) {
       auto plan =
           try_formats(direction, descs_of(g, samples, with_bias, maps, Tag::any, types), post);
-      if (!plan || writes_beyond(*plan, g)) continue;
+      if (!plan || writes_beyond(*plan, g) || crashes(*plan, g)) continue;
       if (!best || rank_of(*plan) < rank_of(*best)) best = std::move(plan);
       if (rank_of(*best) == 0) break;
     }
@@ -204,8 +243,8 @@ std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry
   if (!best) {
     throw dnnl::error(dnnl_unimplemented, "no implementation of this convolution");
   }
-  const Descs user =
-      descs_of(g, samples, with_bias, last ? Tag::nhwc : Tag::nchw, Tag::oihw, user_types(g));
+  const Descs user = descs_of(g, samples, with_bias, last ? Maps::last : Maps::first, weight_tag(g),
+                              user_types(g));
   connect(best->x, user.x, direction == ConvDirection::backward_data);
   connect(best->weight, user.weight, direction == ConvDirection::backward_weight);
   connect(best->y, user.y, direction == ConvDirection::forward);
@@ -220,27 +259,20 @@ std::shared_ptr<const ConvPlan> conv_plan(ConvDirection direction, const ConvGeo
                                           std::int64_t samples, bool with_bias, int threads,
                                           const ConvPost& post) {
   static auto* const plans = new Cache<ConvPlan>(kCachedPlans);
-  const Key key{
-      static_cast<std::int64_t>(direction),
-      static_cast<std::int64_t>(g.layout) + 2 * static_cast<std::int64_t>(g.dtype),
-      samples,
-      with_bias ? 1 : 0,
-      static_cast<std::int64_t>(post.add) * 4 + static_cast<std::int64_t>(post.activation),
-      static_cast<std::int64_t>(std::bit_cast<std::uint32_t>(post.slope)),
-      threads,
-      g.in_channels,
-      g.out_channels,
-      g.groups,
-      g.in[0],
-      g.in[1],
-      g.kernel[0],
-      g.kernel[1],
-      g.stride[0],
-      g.stride[1],
-      g.padding[0],
-      g.padding[1],
-      g.dilation[0],
-      g.dilation[1]};
+  Key key{static_cast<std::int64_t>(direction),
+          static_cast<std::int64_t>(g.layout) + 2 * static_cast<std::int64_t>(g.dtype),
+          samples,
+          with_bias ? 1 : 0,
+          static_cast<std::int64_t>(post.add) * 4 + static_cast<std::int64_t>(post.activation),
+          static_cast<std::int64_t>(std::bit_cast<std::uint32_t>(post.slope)),
+          threads,
+          g.in_channels,
+          g.out_channels,
+          g.groups};
+  auto* place = key.data() + 10;
+  for (const Spatial& numbers : {g.in, g.kernel, g.stride, g.padding, g.dilation}) {
+    place = std::ranges::copy(numbers, place).out;
+  }
   return plans->get(key, [&] {
     if (!post.nothing()) {
       if (auto fused = make_fused(g, samples, with_bias, threads, post)) return fused;

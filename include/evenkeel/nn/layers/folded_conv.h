@@ -11,10 +11,10 @@
 namespace evenkeel::nn {
 
 /// For inference alone: y = activation(convolution of x + bias + addend) in one pass, the weight in
-/// the format that the processor wants. x [N, C, L] or [N, C, H, W] in either layout, of the
-/// weight's dtype; y is channels last, which is fastest, so that the layers after it need no
-/// conversion. fold() puts it into networks. It has no parameters any more: the weight stays as it
-/// is. Copies share it. A forward in training mode, and backward, are StateErrors.
+/// the format that the processor wants. x [N, C, L], [N, C, H, W] or [N, C, D, H, W] in either
+/// layout, of the weight's dtype; y is channels last, which is fastest, so that the layers after it
+/// need no conversion. fold() puts it into networks. It has no parameters any more: the weight
+/// stays as it is. Copies share it. A forward in training mode, and backward, are StateErrors.
 class FoldedConv : public Cloneable<FoldedConv>, public TakesAddend {
  public:
   /// Of the batch norm that it has taken in.
