@@ -70,6 +70,22 @@ void add_layers_before(std::vector<Case>& cases) {
                                                    {.stride = 2, .groups = groups, .bias = bias}),
                                    BatchNorm2d(16, norm), Sigmoid());
                      }});
+    cases.push_back(
+        {"Conv3d" + flags, {2, 8, 4, 5, 3}, 1, [=] {
+           return list(
+               Conv3d(8, 16, {2, 3, 1},
+                      {.stride = {1, 2, 1}, .padding = {1, 0, 1}, .groups = groups, .bias = bias}),
+               BatchNorm3d(16, norm), ReLU());
+         }});
+    cases.push_back({"ConvTranspose3d" + flags, {2, 8, 2, 3, 2}, 1, [=] {
+                       return list(ConvTranspose3d(8, 16, {2, 1, 3},
+                                                   {.stride = {1, 2, 2},
+                                                    .padding = {0, 0, 1},
+                                                    .output_padding = {0, 1, 0},
+                                                    .groups = groups,
+                                                    .bias = bias}),
+                                   BatchNorm3d(16, norm));
+                     }});
   });
   for_each_choice({1}, [&](auto, bool bias, auto norm, const std::string& flags) {
     cases.push_back({"Linear" + flags, {4, 6}, 1, [=] {
@@ -88,6 +104,11 @@ void add_layers_behind(std::vector<Case>& cases) {
                        return list(ReLU(), BatchNorm2d(8, norm),
                                    Conv2d(8, 16, Pair(3, 2), {.groups = groups, .bias = bias}));
                      }});
+    cases.push_back({"before Conv3d" + flags, {2, 8, 4, 5, 3}, 1, [=] {
+                       return list(
+                           Tanh(), BatchNorm3d(8, norm),
+                           Conv3d(8, 16, {2, 3, 1}, {.stride = 2, .groups = groups, .bias = bias}));
+                     }});
   });
   for_each_choice({1}, [&](auto, bool bias, auto norm, const std::string& flags) {
     cases.push_back({"before Linear" + flags, {4, 6}, 1, [=] {
@@ -99,6 +120,10 @@ void add_layers_behind(std::vector<Case>& cases) {
                      }});
     cases.push_back({"before the mean and Linear" + flags, {2, 3, 4, 5}, 1, [=] {
                        return list(MaxPool2d(2), BatchNorm2d(3, norm), GlobalAvgPool(),
+                                   Linear(3, 5, {.bias = bias}));
+                     }});
+    cases.push_back({"of volumes, before the mean and Linear" + flags, {2, 3, 4, 5, 3}, 1, [=] {
+                       return list(AvgPool3d(2), BatchNorm3d(3, norm), GlobalAvgPool(),
                                    Linear(3, 5, {.bias = bias}));
                      }});
   });
@@ -130,6 +155,16 @@ void add_chains(std::vector<Case>& cases) {
        }});
   cases.push_back({"standardized weights", {2, 3, 5, 5}, 1, [] {
                      return list(Conv2d(3, 4, 3, {.weight_standardization = true}), BatchNorm2d(4));
+                   }});
+  cases.push_back({"standardized weights of volumes", {2, 3, 3, 4, 3}, 1, [] {
+                     return list(Conv3d(3, 4, 2, {.weight_standardization = true}), BatchNorm3d(4));
+                   }});
+  cases.push_back({"a residual body of volumes", {2, 4, 3, 4, 3}, 2, [] {
+                     return list(
+                         Conv3d(4, 4, 3, {.padding = 1}), BatchNorm3d(4), ReLU(),
+                         Residual(Sequential{Conv3d(4, 4, 3, {.padding = 1}), BatchNorm3d(4)},
+                                  ops::ActivationKind::relu),
+                         MaxPool3d(2));
                    }});
   cases.push_back({"renormalized", {2, 3, 5, 5}, 1, [] {
                      return list(Conv2d(3, 4, 3), BatchRenorm2d(4), ReLU());
@@ -214,9 +249,17 @@ TEST(FoldCases, WhatWouldChangeTheFunctionStaysAndSaysWhy) {
       {"pads with zeros",
        {2, 3, 5, 5},
        [] { return list(BatchNorm2d(3), Conv2d(3, 4, 3, {.padding = 1})); }},
+      {"pads with zeros",
+       {2, 3, 3, 4, 3},
+       [] {
+         return list(BatchNorm3d(3), Conv3d(3, 4, 3, {.padding = {0, 0, 1}}));
+       }},
       {"fewer taps at its borders",
        {2, 3, 5, 5},
        [] { return list(BatchNorm2d(3), ConvTranspose2d(3, 4, 3)); }},
+      {"fewer taps at its borders",
+       {2, 3, 3, 2, 2},
+       [] { return list(BatchNorm3d(3), ConvTranspose3d(3, 4, 2)); }},
       {"ReLU 1 comes between",
        {2, 3, 5, 5},
        [] { return list(BatchNorm2d(3), ReLU(), Conv2d(3, 4, 1)); }},
