@@ -74,8 +74,9 @@ TEST(FrozenConv, EqualsTheOperatorsItStandsFor) {
       {{2, 6, 3, 4, 5}, {10, 3, 2, 3, 3}, {.dilation = {1, 1, 2}, .groups = 2}, true, leaky},
       {{1, 16, 3, 4, 4}, {16, 16, 1, 1, 1}, {}, false, relu},
       // Outputs of padding alone.
+      {{2, 16, 5, 4}, {16, 16, 1, 1}, {.padding = {2, 0}}, true, relu},
       {{2, 16, 5, 4}, {16, 16, 1, 1}, {.padding = {2, 1}}, true, relu},
-      {{2, 16, 3, 4, 2}, {16, 16, 2, 2, 1}, {.padding = {2, 1, 1}}, true, relu},
+      {{2, 48, 2, 5, 7}, {16, 48, 1, 2, 1}, {.padding = {2, 1, 0}}, true, relu},
       {{2, 16, 2, 4}, {16, 16, 2, 2}, {.padding = {1, 1}, .dilation = {3, 1}}, true, relu}};
   for (const Setting& s : settings) {
     SCOPED_TRACE(s.in.str() + s.kernel.str());
