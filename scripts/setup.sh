@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh [bench] [browser] [fuzz] [fuzz-coverage] [torchvision] [tsan]: installs the Debian
+# setup.sh [bench] [browser] [fuzz] [fuzz-coverage] [peers] [tsan]: installs the Debian
 # packages that evenkeel builds with, those that are missing alone, and what the named work needs
 # beside them. As root, or through sudo. EVENKEEL_NO_INSTALL=1 skips it.
 set -euo pipefail
@@ -38,11 +38,12 @@ for group in "$@"; do
         "libomp-dev:OpenMP for clang"
       ) ;;
     fuzz-coverage) packages+=("llvm:what the fuzzers reach") ;;
-    torchvision)
+    peers)
       packages+=(
         "python3-torch:networks and weights to be read"
         "python3-torchvision:networks to be read"
         "python3-onnx:onnx.checker"
+        "python3-venv:the environment of ONNX Runtime, which Debian does not have"
       ) ;;
     bench) packages+=("libbenchmark-dev:Google Benchmark") ;;
     browser)
@@ -53,7 +54,7 @@ for group in "$@"; do
       ) ;;
     *)
       echo "setup: there is no group '$group'; known are bench, browser, fuzz, fuzz-coverage," \
-        "torchvision, tsan" >&2
+        "peers, tsan" >&2
       exit 2
       ;;
   esac

@@ -1,18 +1,35 @@
 #!/usr/bin/env bash
-# test.sh [--long] [ctest arguments]: installs what is missing, builds, runs every test.
-# --long adds the slow ones. EVENKEEL_PRESET chooses another preset than release.
+# test.sh [--peers] [--long] [ctest arguments]: installs what is missing, builds, runs every test, and
+# says at the end what was skipped and why.
+# --peers installs the programs of others that some tests need (PyTorch, torchvision, onnx.checker, ONNX
+# Runtime), --long adds the slow tests. EVENKEEL_PRESET chooses another preset than release.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${EVENKEEL_PRESET:-release}
 exclude=(-LE long)
+peers=no
 arguments=()
 for argument in "$@"; do
-  if [ "$argument" = --long ]; then exclude=(); else arguments+=("$argument"); fi
+  case $argument in
+    --long) exclude=() ;;
+    --peers) peers=yes ;;
+    *) arguments+=("$argument") ;;
+  esac
 done
 groups=()
 [ "$preset" != tsan ] || groups+=(tsan)
-[ ${#exclude[@]} -gt 0 ] || groups+=(torchvision)
 scripts/setup.sh ${groups[@]+"${groups[@]}"}
+if [ $peers = yes ]; then
+  scripts/setup_peers.sh
+fi
+# What setup_peers.sh has made is used, whoever called it.
+if [ -z "${EVENKEEL_ORT_PYTHON:-}" ] && [ -e build/peers/onnxruntime/installed.txt ]; then
+  export EVENKEEL_ORT_PYTHON=$PWD/build/peers/onnxruntime/bin/python
+fi
+
 scripts/build.sh "$preset"
-ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "${exclude[@]}" \
-  ${arguments[@]+"${arguments[@]}"}
+result=0
+ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" \
+  ${exclude[@]+"${exclude[@]}"} ${arguments[@]+"${arguments[@]}"} || result=$?
+scripts/skipped.sh "build/$preset"
+exit $result

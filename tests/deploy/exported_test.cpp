@@ -48,14 +48,14 @@ class Written {
   std::string names_;
 };
 
-class ExportedLong : public ::testing::Test {
+class ExportedPeers : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!has_modules(python(), "onnx")) GTEST_SKIP() << "no python3-onnx for " << python();
   }
 };
 
-TEST_F(ExportedLong, every_layer_is_accepted_and_equal_in_onnx_runtime) {
+TEST_F(ExportedPeers, every_layer_is_accepted_and_equal_in_onnx_runtime) {
   Written written;
   for (const nn::LayerRow& row : nn::layer_table()) {
     if (row.name == "LSTM" || row.name == "GRU") continue;
@@ -72,7 +72,7 @@ TEST_F(ExportedLong, every_layer_is_accepted_and_equal_in_onnx_runtime) {
   written.expect_accepted();
 }
 
-TEST_F(ExportedLong, every_network_is_accepted_and_equal_in_onnx_runtime) {
+TEST_F(ExportedPeers, every_network_is_accepted_and_equal_in_onnx_runtime) {
   Written written;
   std::string training;
   for (const model::NetworkInfo& info : model::networks()) {

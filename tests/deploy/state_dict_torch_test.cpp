@@ -67,7 +67,7 @@ void train(nn::Module& net, const std::string& name) {
   }
 }
 
-class StateDictTorchLong : public ::testing::TestWithParam<std::string> {
+class StateDictTorchPeers : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     if (!testing::has_modules(testing::python(), "torch, numpy")) {
@@ -97,9 +97,9 @@ class StateDictTorchLong : public ::testing::TestWithParam<std::string> {
   const Tensor x_ = input_of(GetParam(), 99);
 };
 
-INSTANTIATE_TEST_SUITE_P(Networks, StateDictTorchLong, ::testing::Values("mlp", "convnet"));
+INSTANTIATE_TEST_SUITE_P(Networks, StateDictTorchPeers, ::testing::Values("mlp", "convnet"));
 
-TEST_P(StateDictTorchLong, TrainedHereGivesTheSameThere) {
+TEST_P(StateDictTorchPeers, TrainedHereGivesTheSameThere) {
   nn::Sequential net = make_network(GetParam());
   train(net, GetParam());
   save_state_dict(file(".safetensors"), net);
@@ -107,7 +107,7 @@ TEST_P(StateDictTorchLong, TrainedHereGivesTheSameThere) {
   expect_same_outputs(net, "trained here");
 }
 
-TEST_P(StateDictTorchLong, SavedThereGivesTheSameHere) {
+TEST_P(StateDictTorchPeers, SavedThereGivesTheSameHere) {
   ASSERT_TRUE(script("save"));
   for (const std::string ending : {".pt", ".parallel.pt", ".whole.pt", ".last.pt"}) {
     nn::Sequential net = make_network(GetParam());
@@ -122,10 +122,10 @@ TEST_P(StateDictTorchLong, SavedThereGivesTheSameHere) {
 }
 
 /// A network whose layers have the names of torchvision.
-using StateDictInOrderLong = StateDictTorchLong;
-INSTANTIATE_TEST_SUITE_P(Networks, StateDictInOrderLong, ::testing::Values("resnet20"));
+using StateDictInOrderPeers = StateDictTorchPeers;
+INSTANTIATE_TEST_SUITE_P(Networks, StateDictInOrderPeers, ::testing::Values("resnet20"));
 
-TEST_P(StateDictInOrderLong, OtherNamesMatchInOrder) {
+TEST_P(StateDictInOrderPeers, OtherNamesMatchInOrder) {
   ASSERT_TRUE(script("save"));
   model::NetworkOptions options;
   options.net = GetParam();

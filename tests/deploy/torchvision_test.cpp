@@ -36,9 +36,9 @@ struct Model {
 };
 void PrintTo(const Model& model, std::ostream* out) { *out << model.name; }
 
-class TorchvisionLong : public ::testing::TestWithParam<Model> {};
+class TorchvisionPeers : public ::testing::TestWithParam<Model> {};
 
-INSTANTIATE_TEST_SUITE_P(Models, TorchvisionLong,
+INSTANTIATE_TEST_SUITE_P(Models, TorchvisionPeers,
                          ::testing::Values(Model{"resnet18", 20, 0}, Model{"resnet50", 53, 0},
                                            Model{"densenet121", 121, 62},
                                            Model{"mobilenet_v2", 52, 0},
@@ -86,7 +86,7 @@ void expect_folded(const Model& expected, const ImportedModel& model, const Tens
   expect_exported(expected.name, *folded, model.sample);
 }
 
-TEST_P(TorchvisionLong, is_read_and_written_and_stays_equal_to_pytorch) {
+TEST_P(TorchvisionPeers, is_read_and_written_and_stays_equal_to_pytorch) {
   if (!has_modules(python(), "torch, torchvision, onnx")) {
     GTEST_SKIP() << "no python3-torch, python3-torchvision and python3-onnx for " << python();
   }
