@@ -8,9 +8,12 @@ folder=build/peers/onnxruntime
 wanted=tests/deploy/requirements.txt
 stamp=$folder/installed.txt
 
-if ! scripts/setup.sh peers browser; then
-  echo "peers: NOT TESTED: Debian's packages cannot be installed; tests that need them are skipped" >&2
-fi
+for group in peers browser; do
+  if ! scripts/setup.sh "$group"; then
+    echo "peers: NOT TESTED: Debian's packages of group $group cannot be installed; tests that need them" \
+      "are skipped" >&2
+  fi
+done
 
 if cmp -s "$wanted" "$stamp" || [ -n "${EVENKEEL_ORT_PYTHON:-}" ]; then
   exit 0
