@@ -9,7 +9,8 @@ namespace evenkeel::lab {
 
 std::span<const Experiment> experiments() {
   static const std::array table{
-      convergence(),
+      convergence(),    batch_size(),    train_or_eval(),
+      regularization(), dropout_order(), hyper_parameters(),
   };
   return table;
 }

@@ -6,5 +6,10 @@
 namespace evenkeel::lab {
 
 Experiment convergence();
+Experiment batch_size();
+Experiment train_or_eval();
+Experiment regularization();
+Experiment dropout_order();
+Experiment hyper_parameters();
 
 }  // namespace evenkeel::lab
