@@ -9,8 +9,13 @@ namespace evenkeel::lab {
 
 std::span<const Experiment> experiments() {
   static const std::array table{
-      convergence(),    batch_size(),    train_or_eval(),
-      regularization(), dropout_order(), hyper_parameters(),
+      convergence(),
+      regularization(),
+      batch_size(),
+      train_or_eval(),
+      identity(),
+      dropout_order(),
+      hyper_parameters(),
   };
   return table;
 }

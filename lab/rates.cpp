@@ -14,7 +14,7 @@ double score_of(const std::vector<const Result*>& results) {
 }
 
 DataTable table_of(const RateSearch& search, const std::vector<Result>& results) {
-  DataTable table{.title = "Learning rates tried: accuracy on the held-back part", .columns = {""}};
+  DataTable table{.title = search.title, .columns = {""}};
   for (const double rate : search.rates) table.columns.push_back(fmt::format("{:g}", rate));
   for (const std::string& arm : search.arms) {
     std::vector<std::string> row{arm};

@@ -17,6 +17,8 @@ struct RateSearch {
   /// Seeds of the search, apart from those that are reported.
   std::vector<std::uint64_t> seeds = {101};
   double cost = 1;  ///< of one cell
+  /// Of the table; for experiments that search more than once.
+  std::string title = "Learning rates tried: accuracy on the held-back part";
 };
 
 /// Measures every arm at every rate (stage "tune") and returns the rate with the largest mean of

@@ -6,9 +6,10 @@
 namespace evenkeel::lab {
 
 Experiment convergence();
+Experiment regularization();
 Experiment batch_size();
 Experiment train_or_eval();
-Experiment regularization();
+Experiment identity();
 Experiment dropout_order();
 Experiment hyper_parameters();
 
