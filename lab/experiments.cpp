@@ -10,12 +10,17 @@ namespace evenkeel::lab {
 std::span<const Experiment> experiments() {
   static const std::array table{
       convergence(),
+      covariate_shift(),
       regularization(),
       batch_size(),
       train_or_eval(),
+      landscape(),
       identity(),
       dropout_order(),
+      sequences(),
+      cost(),
       hyper_parameters(),
+      relatives(),
   };
   return table;
 }

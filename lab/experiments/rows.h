@@ -6,11 +6,16 @@
 namespace evenkeel::lab {
 
 Experiment convergence();
+Experiment covariate_shift();
 Experiment regularization();
 Experiment batch_size();
 Experiment train_or_eval();
+Experiment landscape();
 Experiment identity();
 Experiment dropout_order();
+Experiment sequences();
+Experiment cost();
 Experiment hyper_parameters();
+Experiment relatives();
 
 }  // namespace evenkeel::lab
