@@ -39,6 +39,13 @@ std::size_t charts_in(const std::vector<std::string>& lines) {
       lines, [](const std::string& line) { return line.starts_with(R"({"kind":"chart")"); }));
 }
 
+/// A text of a file for a terminal: nothing that would steer it.
+std::string printable(std::string text) {
+  std::ranges::replace_if(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+  return text;
+}
+
 Json json_of(const lab::RunMetrics& run) {
   Json facts = Json::object();
   for (const auto& [name, value] : run.facts) facts[name] = value;
@@ -67,7 +74,9 @@ int run_report(const ReportArguments& arguments) {
   table.add({"page", arguments.output});
   table.add({"charts", fmt::format("{}", charts_in(lines))});
   for (const lab::RunMetrics& run : runs) {
-    for (const std::string& note : run.notes) table.add({"note", run.name + ": " + note});
+    for (const std::string& note : run.notes) {
+      table.add({"note", printable(run.name + ": " + note)});
+    }
   }
   print(table.str());
   return 0;

@@ -259,7 +259,9 @@ RunMetrics read_metrics(const std::filesystem::path& run) {
   if (good == 0) {
     fail<IoError>(
         "[report] '{}' holds no metrics: expected JSON lines that 'evenkeel train' wrote, got {}",
-        path.string(), lines == 0 ? "an empty file" : fmt::format("{} other lines", lines));
+        path.string(),
+        lines == 0 ? "an empty file"
+                   : fmt::format("{} other line{}", lines, lines == 1 ? "" : "s"));
   }
   reader.finish();
   if (torn > 0) metrics.notes.push_back(note_on(torn, first_torn, lines));

@@ -42,6 +42,16 @@ TEST_F(Report, ATornLineIsNotedAndTheRestIsDrawn) {
   EXPECT_NE(outcome.out.find("the last, is torn"), std::string::npos) << outcome.out;
 }
 
+TEST_F(Report, WarningsOfARunCannotSteerTheTerminal) {
+  train_small();
+  const std::filesystem::path metrics = folder() / "a run/metrics.jsonl";
+  testing::write_text(metrics, testing::read_text(metrics) +
+                                   "{\"kind\":\"warning\",\"text\":\"a\\u001b[2Jb\\nc\"}\n");
+  const testing::Outcome outcome = run({"report", "a run"});
+  EXPECT_NE(outcome.out.find("a [2Jb c"), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find('\033'), std::string::npos);
+}
+
 TEST_F(Report, MistakesGiveOneLine) {
   train_small();
   expect_fault({"report"}, 2, {"RUN"});

@@ -245,6 +245,7 @@ TEST_F(Runs, NestingAndSizeDoNoHarm) {
 TEST_F(Runs, WithoutMetricsItIsAnError) {
   EXPECT_TRUE(contains(fault(""), "an empty file"));
   EXPECT_TRUE(contains(fault("what\nis this"), "2 other lines"));
+  EXPECT_TRUE(fault("what").ends_with("1 other line"));
   EXPECT_TRUE(contains(fault(std::string("\x00\xff\n\x80", 4)), "other lines"));
   for (const std::string text : {"", "\n\n", "what\nis\rthis"}) {
     EXPECT_EQ(fault(text).find_first_of("\r\n"), std::string::npos);

@@ -36,7 +36,8 @@ function runTable(runs) {
   const facts = runs.map(factsOfRun);
   const keys = [...new Set(facts.flatMap(map => [...map.keys()]))];
   return plainTable(['', ...runs.map(run => textOf(run.name))],
-                    keys.map(key => [key, ...facts.map(map => map.get(key) ?? kMissing)]), 'Runs');
+                    keys.map(key => [key, ...facts.map(map => map.get(key) ?? kMissing)]), '',
+                    'Runs');
 }
 
 function runNotes(runs) {

@@ -5,12 +5,12 @@ function framed(table, label) {
   return el('div', {class: 'frame', tabindex: 0, role: 'region', 'aria-label': label}, table);
 }
 
-function plainTable(columns, rows, caption) {
+function plainTable(columns, rows, caption, label = caption || 'Table') {
   const head = el('tr', {}, columns.map(column => el('th', {scope: 'col'}, column)));
   const body = rows.map(row => el('tr', {}, row.map((cell, index) =>
       (index === 0 ? el('th', {scope: 'row'}, cell) : el('td', {}, cell)))));
   return framed(el('table', {}, caption ? el('caption', {}, caption) : null, el('thead', {}, head),
-                   el('tbody', {}, body)), caption || 'Table');
+                   el('tbody', {}, body)), label);
 }
 
 function labTable(line) {
