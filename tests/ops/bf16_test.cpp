@@ -92,7 +92,7 @@ Tensor weight_of(const Shape& shape, std::uint64_t seed) { return wide(narrow(sh
 constexpr double kRounding = 1.0 / 256;
 
 TEST(Bf16Operators, LinearMultipliesInBf16AndSumsInFloat) {
-  rc::check("linear in bf16", [] {
+  EXPECT_TRUE(rc::check("linear in bf16", [] {
     const auto n = *rc::gen::inRange<std::int64_t>(1, 80);
     const auto k = *rc::gen::inRange<std::int64_t>(1, 150);
     const auto m = *rc::gen::inRange<std::int64_t>(1, 150);
@@ -119,11 +119,24 @@ TEST(Bf16Operators, LinearMultipliesInBf16AndSumsInFloat) {
     linear_backward_weight(wide(x), wide(dy), dweight_wide, dbias_wide);
     RC_ASSERT(distance(dweight, dweight_wide) < 1e-5);  // stays f32
     if (with_bias) RC_ASSERT(same_bits(dbias, dbias_wide));
-  });
+  }));
+}
+
+TEST(Bf16Operators, GradientsOfPointwiseConvolutionsHaveEveryChannel) {
+  // An odd number of channels was multiplied in pairs across the pixels once.
+  for (const std::int64_t channels : {1, 3, 17}) {
+    const Tensor dy = narrow({2, channels, 12, 5}, 1, Layout::channels_last);
+    const Tensor weight = weight_of({channels, 4, 1, 1}, 2);
+    Tensor dx = poisoned({2, 4, 12, 5}, DType::bf16, Layout::channels_last);
+    Tensor dx_wide = poisoned({2, 4, 12, 5}, DType::f32, Layout::channels_last);
+    conv_backward_data(dy, weight, {}, dx);
+    conv_backward_data(wide(dy), weight, {}, dx_wide);
+    EXPECT_LT(distance(dx, dx_wide), kRounding) << channels;
+  }
 }
 
 TEST(Bf16Operators, ConvolutionMultipliesInBf16AndSumsInFloat) {
-  rc::check("convolution in bf16", [] {
+  EXPECT_TRUE(rc::check("convolution in bf16", [] {
     ConvOptions options;
     options.groups = *rc::gen::element<std::int64_t>(1, 1, 2, 4);
     const std::int64_t in = options.groups * *rc::gen::inRange<std::int64_t>(1, 9);
@@ -160,7 +173,7 @@ TEST(Bf16Operators, ConvolutionMultipliesInBf16AndSumsInFloat) {
     conv_backward_weight(wide(x), wide(dy), options, dweight_wide, dbias_wide);
     RC_ASSERT(distance(dweight, dweight_wide) < 1e-5);
     RC_ASSERT(same_bits(dbias, dbias_wide));
-  });
+  }));
 }
 
 TEST(Bf16Operators, FrozenConvolutionDoesWhatFollowsToo) {

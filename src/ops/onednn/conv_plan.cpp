@@ -186,6 +186,18 @@ bool crashes(const ConvPlan& plan, const ConvGeometry& g) {
          plan.implementation.find("brgconv") != std::string::npos && has_outputs_of_padding(g);
 }
 
+/// oneDNN 2.6's bf16 kernel of 1×1 convolutions multiplies the channels of dy in pairs: where their
+/// number is odd, it takes the first of the next pixel for the last one's partner.
+bool misses_a_pair(const ConvPlan& plan, const ConvGeometry& g) {
+  return plan.direction == ConvDirection::backward_data && g.out_channels / g.groups % 2 != 0 &&
+         plan.implementation.find("bf16_1x1") != std::string::npos;
+}
+
+/// Whether oneDNN must not be trusted with it.
+bool errs(const ConvPlan& plan, const ConvGeometry& g) {
+  return writes_beyond(plan, g) || crashes(plan, g) || misses_a_pair(plan, g);
+}
+
 /// Formats of the feature maps to try; of equal rank the first wins. Channels last is as fast as
 /// blocked memory where it runs directly. For channels first oneDNN has im2col only: it pays to
 /// reorder to what it likes best, which `any` asks for.
@@ -234,7 +246,7 @@ std::shared_ptr<const ConvPlan> make(ConvDirection direction, const ConvGeometry
     for (const Maps maps : last ? kLastFormats : kFirstFormats) {
       auto plan =
           try_formats(direction, descs_of(g, samples, with_bias, maps, Tag::any, types), post);
-      if (!plan || writes_beyond(*plan, g) || crashes(*plan, g)) continue;
+      if (!plan || errs(*plan, g)) continue;
       if (!best || rank_of(*plan) < rank_of(*best)) best = std::move(plan);
       if (rank_of(*best) == 0) break;
     }
