@@ -156,6 +156,7 @@ class Reader {
     const double at = number(line, "step");
     add(metrics_.loss, at, line, "loss");
     add(metrics_.accuracy, at, line, "accuracy", 100);
+    add(metrics_.rate, at, line, "lr");  // short runs log few single steps, or none
     add(metrics_.validation_loss, at, line, "validation_loss");
     add(metrics_.validation_accuracy, at, line, "validation_accuracy", 100);
   }

@@ -155,6 +155,12 @@ TEST_F(Runs, ProbesGiveStatisticsActivationsGradientsAndScales) {
   EXPECT_EQ(chart_named(lines, "Norm of the gradient by weight")["series"].size(), 2U);
 }
 
+TEST_F(Runs, ARunWithoutSingleStepsHasTheRatesOfItsEpochs) {
+  const Json rate = chart_named(report_on({read(std::string(kRun) + kEpochs)}), "Learning rate");
+  EXPECT_EQ(rate["series"][0]["x"], Json::parse("[140.0, 280.0]"));
+  EXPECT_EQ(rate["series"][0]["y"], Json::parse("[0.1, 0.1]"));
+}
+
 TEST_F(Runs, WithoutProbesTheirSectionsAreLeftOut) {
   const std::vector<Json> lines = report_on({read(std::string(kRun) + kEpochs + kEnd)});
   for (const char* section : {"statistics", "activations", "gradients", "scales"}) {
