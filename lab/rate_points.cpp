@@ -17,18 +17,26 @@ Cell cell_of(const RatePoint& point, const std::string& stage, double rate, std:
 }  // namespace
 
 void find_rates(Session& session, std::vector<RatePoint>& points, const std::vector<double>& rates,
-                const Measure& measure) {
+                const Measure& measure, std::uint64_t seeds) {
   std::vector<Cell> cells;
   for (const RatePoint& point : points) {
-    for (const double rate : rates) cells.push_back(cell_of(point, "tune", rate, kTuningSeed));
+    for (const double rate : rates) {
+      for (std::uint64_t i = 0; i < seeds; ++i) {
+        cells.push_back(cell_of(point, "tune", rate, kTuningSeed + i));
+      }
+    }
   }
   const std::vector<Result> results = session.measure(cells, measure);
-  std::size_t i = 0;
+  std::size_t next = 0;
   for (RatePoint& point : points) {
     double highest = -2;
     for (const double rate : rates) {
-      const double measured = results[i++].value("validation");
-      const double score = std::isfinite(measured) ? measured : -1;
+      std::vector<double> measured;
+      for (std::uint64_t i = 0; i < seeds; ++i) {
+        measured.push_back(results[next++].value("validation"));
+      }
+      const double mean = mean_of(measured);
+      const double score = std::isfinite(mean) ? mean : -1;
       if (score > highest) {
         highest = score;
         point.rate = rate;
@@ -48,10 +56,10 @@ std::vector<Cell> final_cells(const Session& session, const std::vector<RatePoin
   return cells;
 }
 
-double cost_of(const Session& session, const std::vector<RatePoint>& points, std::size_t rates) {
+double cost_of(const Session& session, const std::vector<RatePoint>& points, std::size_t runs) {
   double cost = 0;
   for (const RatePoint& point : points) {
-    cost += point.cost * (static_cast<double>(rates) + session.seeds());
+    cost += point.cost * (static_cast<double>(runs) + session.seeds());
   }
   return cost;
 }

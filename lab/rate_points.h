@@ -18,17 +18,18 @@ struct RatePoint {
   double validation = 0;  ///< accuracy on the held-back part with that rate
 };
 
-/// Measures every point at every rate (stage "tune", one seed apart from those reported) and writes
-/// into each point the rate with the largest `validation`, and that; values that are not finite
-/// lose, of equal ones the lower rate wins.
+/// Measures every point at every rate (stage "tune", with so many seeds apart from those reported)
+/// and writes into each point the rate with the largest mean of `validation`, and that; values that
+/// are not finite lose, of equal ones the lower rate wins.
 void find_rates(Session& session, std::vector<RatePoint>& points, const std::vector<double>& rates,
-                const Measure& measure);
+                const Measure& measure, std::uint64_t seeds = 1);
 
 /// A cell of stage "final" for every point and every seed of the session, at the point's rate.
 std::vector<Cell> final_cells(const Session& session, const std::vector<RatePoint>& points);
 
-/// What find_rates() and final_cells() cost together, for Session::expect().
-double cost_of(const Session& session, const std::vector<RatePoint>& points, std::size_t rates);
+/// What find_rates() and final_cells() cost together, for Session::expect(), with so many runs to
+/// find a rate.
+double cost_of(const Session& session, const std::vector<RatePoint>& points, std::size_t runs);
 
 /// Those of an arm at a point, whatever else is said of them; in their order.
 std::vector<const Result*> at_point(const std::vector<Result>& results, const std::string& arm,

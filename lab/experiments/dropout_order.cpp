@@ -18,10 +18,10 @@
 namespace evenkeel::lab {
 namespace {
 
-const std::string kBehind = "behind the last batch norm";
-const std::string kBefore = "before the last batch norm";
-const std::string kBetween = "behind every batch norm";
-const std::string kEvery = "before every batch norm";
+const std::string kBehind = "behind every batch norm";
+const std::string kBefore = "before every batch norm";
+const std::string kBehindLast = "behind the last batch norm";
+const std::string kBeforeLast = "before the last batch norm";
 const std::string kNone = "no dropout";
 
 struct Plan {
@@ -44,10 +44,10 @@ Plan plan_of(const Session& session) {
 }
 
 bool before_norm(const std::string& arm, const Place& place) {
-  return arm == kEvery || (arm == kBefore && place.last);
+  return arm == kBefore || (arm == kBeforeLast && place.last);
 }
 bool behind_norm(const std::string& arm, const Place& place) {
-  return arm == kBetween || (arm == kBehind && place.last);
+  return arm == kBehind || (arm == kBehindLast && place.last);
 }
 
 SmallNet net_of(const Plan& plan, const std::string& arm, double dropout) {
@@ -87,7 +87,10 @@ void add_shift(Measurement& result, const Plan& plan, const Trained& trained) {
   ratios.y = trained.diverged ? std::vector<double>(plan.widths.size(), NAN)
                               : variance_ratios(plan, *trained.network);
   for (std::size_t i = 0; i < ratios.y.size(); ++i) ratios.x.push_back(static_cast<double>(i + 1));
-  result.values["last ratio"] = ratios.y.back();
+  // By what factor the variance is off, up or down: the geometric mean over the batch norms.
+  double logs = 0;
+  for (const double ratio : ratios.y) logs += std::abs(std::log(ratio));
+  result.values["shift"] = std::exp(logs / static_cast<double>(ratios.y.size()));
   result.values["recalibrated"] = trained.chance;
   if (!trained.diverged) {
     // Dropout is off while the statistics are taken anew: they become those of eval mode.
@@ -122,27 +125,19 @@ std::vector<double> values(const std::vector<Result>& results, const std::string
   return values_of(of_arm_at(results, arm, "dropout", dropout), name);
 }
 
-/// By what factor the variance is off at the last batch norm, up or down: 1 or more.
-std::vector<double> shifts(const std::vector<Result>& results, const std::string& arm,
-                           double dropout) {
-  std::vector<double> factors = values(results, arm, dropout, "last ratio");
-  for (double& factor : factors) factor = std::exp(std::abs(std::log(factor)));
-  return factors;
-}
-
 void check(Session& session, const Plan& plan, const std::vector<Result>& results) {
   for (const double dropout : plan.dropouts) {
     const auto compare = [&](const std::string& a, const std::string& b, const std::string& name) {
       return differences(values(results, a, dropout, name), values(results, b, dropout, name));
     };
     session.add(check_ratio(
-        fmt::format("dropout {:g}: the variance at the last batch norm shifts less if dropout "
-                    "stands behind it",
-                    dropout),
+        fmt::format("dropout {:g}: the variance shifts less if dropout stands behind", dropout),
         "factor between training and eval mode, before / behind",
-        log_ratios(shifts(results, kBefore, dropout), shifts(results, kBehind, dropout)), 1.1));
+        log_ratios(values(results, kBefore, dropout, "shift"),
+                   values(results, kBehind, dropout, "shift")),
+        1.1));
     session.add(check_difference(
-        fmt::format("dropout {:g}: higher test accuracy if dropout stands behind it", dropout),
+        fmt::format("dropout {:g}: higher test accuracy if dropout stands behind", dropout),
         "accuracy, behind − before", compare(kBehind, kBefore, "accuracy"), 0.003));
     session.add(check_difference(
         fmt::format("dropout {:g}: statistics of eval mode restore less, as less is lost", dropout),
@@ -152,7 +147,7 @@ void check(Session& session, const Plan& plan, const std::vector<Result>& result
 }
 
 const std::vector<std::string>& dropping_arms() {
-  static const std::vector<std::string> all{kBehind, kBefore, kBetween, kEvery};
+  static const std::vector<std::string> all{kBehind, kBefore, kBehindLast, kBeforeLast};
   return all;
 }
 
@@ -201,9 +196,8 @@ Chart accuracy_chart(const Plan& plan, const std::vector<Result>& results, const
 }
 
 DataTable table_of(const std::vector<RatePoint>& points, const std::vector<Result>& results) {
-  DataTable table{
-      "Accuracy and variance: mean (95 % interval)",
-      {"", "best rate", "test accuracy", "recalibrated", "ratio at the last batch norm"}};
+  DataTable table{"Accuracy and variance: mean (95 % interval)",
+                  {"", "best rate", "test accuracy", "recalibrated", "shift of the variance"}};
   for (const RatePoint& point : points) {
     const double dropout = point.at.front().second;
     const auto interval = [&](const std::string& name) {
@@ -212,7 +206,7 @@ DataTable table_of(const std::vector<RatePoint>& points, const std::vector<Resul
     table.rows.push_back({dropout > 0 ? fmt::format("{}, {:g}", point.arm, dropout) : point.arm,
                           fmt::format("{:g}", point.rate), percent_text(interval("accuracy")),
                           percent_text(interval("recalibrated")),
-                          interval_text(interval("last ratio"))});
+                          interval_text(interval("shift"))});
   }
   return table;
 }
@@ -221,10 +215,11 @@ std::vector<std::string> setup(const Session& session, const Plan& plan) {
   return {
       fmt::format(
           "A fully connected network ({} units; linear map, batch norm, ReLU) and {} training "
-          "samples; {} steps with batches of {}, momentum 0.9, cosine schedule. One dropout stands "
-          "either directly before the last batch norm or behind the ReLU that follows it: as many "
-          "units of the same layer, on either side. For comparison, dropout before every batch "
-          "norm, and behind every one (where the next batch norm meets it through a linear map).",
+          "samples; {} steps with batches of {}, momentum 0.9, cosine schedule. In every block, "
+          "dropout stands either directly before the batch norm or behind the ReLU that follows "
+          "it, where the next batch norm meets it through a linear map: as many units of the same "
+          "layers in both arms. For comparison, one dropout alone, before and behind the last "
+          "batch norm.",
           fmt::join(plan.widths, ", "), plan.material.splits.train.size(), plan.steps,
           plan.batch_size),
       fmt::format("Each arm has, for each share of dropout, the best of {} learning rates, chosen "
@@ -261,15 +256,15 @@ void run(Session& session) {
   const auto percent = [&](const std::string& arm) {
     return fmt::format("{:.1f} %", 100 * mean_of(values(results, arm, dropout, "accuracy")));
   };
-  const auto ratio = [&](const std::string& arm) {
-    return short_text(mean_of(values(results, arm, dropout, "last ratio")));
+  const auto shift = [&](const std::string& arm) {
+    return short_text(mean_of(values(results, arm, dropout, "shift")));
   };
   session.conclude(fmt::format(
-      "With dropout {:g} before the last batch norm, the variance of its input was {} times as "
-      "large "
-      "in training as in eval mode, and the test accuracy {}; with the same dropout behind it, {} "
-      "times and {}.",
-      dropout, ratio(kBefore), percent(kBefore), ratio(kBehind), percent(kBehind)));
+      "With dropout {:g} before every batch norm, variances differed between the modes by a factor "
+      "of {} and the test accuracy was {}; behind every one, {} and {}; one dropout alone gave {} "
+      "before the last batch norm and {} behind it.",
+      dropout, shift(kBefore), percent(kBefore), shift(kBehind), percent(kBehind),
+      percent(kBeforeLast), percent(kBehindLast)));
 }
 
 }  // namespace
@@ -279,20 +274,18 @@ Experiment dropout_order() {
           .title = "Dropout and batch norm",
           .claim =
               "Dropout before batch norm shifts the variance between training and eval mode and "
-              "costs accuracy; it belongs behind the last batch norm.",
+              "costs accuracy; it belongs behind.",
           .source =
               "Li et al. 2019, Understanding the disharmony between dropout and batch "
               "normalization by variance shift, sections 3 and 4, "
               "https://arxiv.org/abs/1801.05134",
           .question =
-              "How much larger is the variance of what enters each batch norm in training than in "
-              "eval mode, and what does the same dropout cost or bring before and behind the last "
-              "one?",
+              "How much does the variance of what enters each batch norm differ between training "
+              "and eval mode, and what does the same dropout cost or bring before and behind?",
           .supports =
-              "With dropout before the last batch norm, a variance that differs between the "
-              "modes, a lower accuracy, and accuracy that comes back with statistics taken "
-              "without dropout.",
-          .contradicts = "As high an accuracy with dropout before the last batch norm.",
+              "With dropout before, a larger shift of the variance, a lower accuracy, and "
+              "more accuracy that comes back with statistics taken without dropout.",
+          .contradicts = "As high an accuracy with dropout before batch norm.",
           .practice =
               {"Place dropout behind the last batch norm, which in most networks means just before "
                "the output layer.",

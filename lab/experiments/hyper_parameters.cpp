@@ -26,6 +26,7 @@ struct Plan {
   Material material;
   Knobs knobs;
   std::vector<double> rates;
+  std::uint64_t tuning_seeds;
   std::int64_t steps, batch_size;
   std::vector<std::int64_t> widths;
 };
@@ -36,6 +37,7 @@ Plan plan_of(const Session& session) {
                                      session.pick<std::int64_t>(2000, 0, 60)),
           knobs_for(session),
           session.pick<std::vector<double>>({0.03, 0.1, 0.3}, {0.01, 0.03, 0.1, 0.3, 1}, {0.1}),
+          session.pick<std::uint64_t>(3, 3, 1),
           session.pick<std::int64_t>(250, 2000, 10),
           64,
           session.pick<std::vector<std::int64_t>>({128, 64}, {128, 64}, {16, 16})};
@@ -260,9 +262,9 @@ std::vector<std::string> setup(const Session& session, const Plan& plan) {
           "the running averages 0.1 (the weight of the new batch), γ 1, β 0.",
           fmt::join(plan.widths, " and "), plan.steps, plan.batch_size),
       fmt::format(
-          "Every value has the best of {} learning rates, chosen on held-back samples after "
-          "as many steps with another seed; then {} seeds each, the same ones for all.",
-          plan.rates.size(), session.seeds()),
+          "Every value has the best of {} learning rates, chosen on held-back samples after as "
+          "many steps with other seeds ({}); then {} seeds each, the same ones for all.",
+          plan.rates.size(), plan.tuning_seeds, session.seeds()),
       "The checks compare the defaults with a decade less and a decade more (β: one less and one "
       "more), as the mean of both."};
 }
@@ -270,9 +272,9 @@ std::vector<std::string> setup(const Session& session, const Plan& plan) {
 void run(Session& session) {
   const Plan plan = plan_of(session);
   std::vector<RatePoint> points = points_of(plan);
-  session.expect(cost_of(session, points, plan.rates.size()));
+  session.expect(cost_of(session, points, plan.rates.size() * plan.tuning_seeds));
   const Measure measure = measure_with(plan);
-  find_rates(session, points, plan.rates, measure);
+  find_rates(session, points, plan.rates, measure, plan.tuning_seeds);
   const std::vector<Result> results = session.measure(final_cells(session, points), measure);
   session.describe(setup(session, plan));
   std::vector<std::string> costs;

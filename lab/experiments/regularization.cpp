@@ -63,33 +63,43 @@ double deviation_of(const std::vector<double>& values) {
 }
 
 /// How much the mean and the deviation of a batch differ from batch to batch, in units of the
-/// deviation over all of them: means over the channels of the last batch norm, against batch size.
+/// deviation over all of them: means over the channels.
+std::pair<double, double> noise_of(const NormInputs& inputs) {
+  const std::vector<double> variances = inputs.pooled_variances();
+  double mean_noise = 0, spread_noise = 0, channels = 0;
+  for (std::size_t c = 0; c < variances.size(); ++c) {
+    if (!(variances[c] > 0)) continue;
+    const double sigma = std::sqrt(variances[c]);
+    std::vector<double> means, spreads;
+    for (std::size_t b = 0; b < inputs.means.size(); ++b) {
+      means.push_back(inputs.means[b][c] / sigma);
+      spreads.push_back(std::sqrt(inputs.variances[b][c]) / sigma);
+    }
+    mean_noise += deviation_of(means);
+    spread_noise += deviation_of(spreads);
+    ++channels;
+  }
+  return {mean_noise / channels, spread_noise / channels};
+}
+
+/// The noise of the first and the last batch norm against batch size; of a network without any,
+/// nothing.
 void add_noise(Measurement& result, const Plan& plan, const nn::Module& network) {
-  Series &of_mean = result.series["noise of mean"], &of_spread = result.series["noise of spread"];
+  const auto add = [&](const std::string& name, std::int64_t size, double noise) {
+    result.series[name].x.push_back(static_cast<double>(size));
+    result.series[name].y.push_back(noise);
+  };
   for (const std::int64_t size : plan.noise_sizes) {
     if (2 * size > plan.material.splits.train.size()) continue;
     const auto layers = observe_norms(network, plan.material, plan.material.splits.train,
                                       {.batch_size = size, .mode = train::EvalMode::train});
     if (layers.empty()) return;
-    const NormInputs& last = layers.back();
-    const std::vector<double> variances = last.pooled_variances();
-    double mean_noise = 0, spread_noise = 0, channels = 0;
-    for (std::size_t c = 0; c < variances.size(); ++c) {
-      if (!(variances[c] > 0)) continue;
-      const double sigma = std::sqrt(variances[c]);
-      std::vector<double> means, spreads;
-      for (std::size_t b = 0; b < last.means.size(); ++b) {
-        means.push_back(last.means[b][c] / sigma);
-        spreads.push_back(std::sqrt(last.variances[b][c]) / sigma);
-      }
-      mean_noise += deviation_of(means);
-      spread_noise += deviation_of(spreads);
-      ++channels;
-    }
-    of_mean.x.push_back(static_cast<double>(size));
-    of_mean.y.push_back(mean_noise / channels);
-    of_spread.x.push_back(static_cast<double>(size));
-    of_spread.y.push_back(spread_noise / channels);
+    const auto [first_mean, first_spread] = noise_of(layers.front());
+    const auto [last_mean, last_spread] = noise_of(layers.back());
+    add("mean, first", size, first_mean);
+    add("deviation, first", size, first_spread);
+    add("mean, last", size, last_mean);
+    add("deviation, last", size, last_spread);
   }
 }
 
@@ -189,17 +199,20 @@ Chart gap_chart(const Plan& plan, const std::vector<Result>& results) {
 void draw(Session& session, const Plan& plan, const std::vector<Result>& results) {
   session.add(gap_chart(plan, results));
   const auto with = of_arm_at(results, kWith, "dropout", 0);
-  if (with.front()->series("noise of mean").x.empty()) return;  // an arm without batch norm
+  if (!with.front()->measurement.series.contains("mean, first")) return;  // played by the other arm
   Chart noise{.id = "noise",
-              .title = "Noise of a batch's mean and deviation, last batch norm",
+              .title = "Noise of a batch's mean and deviation",
               .note =
                   "Standard deviation from batch to batch, in units of the deviation σ over all "
-                  "samples; means over channels and seeds. Dashed: 1/√m, that of the mean of m "
-                  "independent values.",
+                  "samples, in the first and the last batch norm; means over channels and "
+                  "seeds. Dashed: 1/√m, that of the mean of m independent values. What enters "
+                  "the last batch norm was centred by the first one in the same batch.",
               .x = {.label = "batch size m", .scale = Scale::log},
-              .y = {.label = "noise / σ", .scale = Scale::log},
-              .series = {mean_curve("mean", with, "noise of mean"),
-                         mean_curve("deviation", with, "noise of spread")}};
+              .y = {.label = "noise / σ", .scale = Scale::log}};
+  for (const char* const name :
+       {"mean, first", "deviation, first", "mean, last", "deviation, last"}) {
+    noise.series.push_back(mean_curve(name, with, name));
+  }
   ChartSeries theory;
   theory.name = "1/√m";
   theory.dash = true;
