@@ -9,9 +9,21 @@ namespace evenkeel::lab {
 
 std::span<const Experiment> experiments() {
   static const std::array table{
-      convergence(),    covariate_shift(), learning_rate(), initialization(), depth(),
-      regularization(), batch_size(),      train_or_eval(), landscape(),      identity(),
-      placement(),      dropout_order(),   sequences(),     cost(),           hyper_parameters(),
+      convergence(),
+      covariate_shift(),
+      learning_rate(),
+      initialization(),
+      depth(),
+      regularization(),
+      batch_size(),
+      train_or_eval(),
+      landscape(),
+      identity(),
+      placement(),
+      dropout_order(),
+      sequences(),
+      cost(),
+      hyper_parameters(),
       relatives(),
   };
   return table;
