@@ -268,11 +268,13 @@ void run(Session& session) {
     return fmt::format("{:.1f}", 100 * mean_of(findings.accuracies(arm, task)));
   };
   session.conclude(fmt::format(
-      "Layer norm against recurrent batch norm: {} and {} % with batches of {} ({} without a "
-      "norm), {} and {} % with batches of {}, {} and {} % on sequences longer than in training.",
+      "Layer norm against recurrent batch norm: {} and {} % with batches of {} ({} without a norm, "
+      "{} with batch norm between layers), {} and {} % with batches of {}, {} and {} % on "
+      "sequences longer than in training.",
       percent(kLayer, Task::usual), percent(kBatch, Task::usual), plan.batch_size,
-      percent(kNone, Task::usual), percent(kLayer, Task::small), percent(kBatch, Task::small),
-      plan.small_batch, percent(kLayer, Task::longer), percent(kBatch, Task::longer)));
+      percent(kNone, Task::usual), percent(kBetween, Task::usual), percent(kLayer, Task::small),
+      percent(kBatch, Task::small), plan.small_batch, percent(kLayer, Task::longer),
+      percent(kBatch, Task::longer)));
 }
 
 }  // namespace
