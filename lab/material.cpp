@@ -94,13 +94,22 @@ Material open_material(const std::string& spec) {
 }
 
 std::string why_not(const Material& material, Needs needs) {
-  const bool serves = needs == Needs::features ? true
-                      : needs == Needs::images ? material.has_images()
-                                               : material.has_images() || material.has_sequences();
-  if (serves) return {};
-  return fmt::format("needs {}, and '{}' holds samples of shape {}",
-                     needs == Needs::images ? "images" : "sequences or images", material.spec,
-                     material.sample().str());
+  const bool images = material.has_images(), sequences = material.has_sequences();
+  std::string_view wanted;
+  switch (needs) {
+    case Needs::features:
+      if (sequences) wanted = "samples of one length";
+      break;
+    case Needs::images:
+      if (!images) wanted = "images";
+      break;
+    case Needs::sequences:
+      if (!images && !sequences) wanted = "sequences or images";
+      break;
+  }
+  if (wanted.empty()) return {};
+  return fmt::format("needs {}, and '{}' holds {} of shape {}", wanted, material.spec,
+                     sequences ? "sequences" : "samples", material.sample().str());
 }
 
 Material as_sequences(const Material& material) {

@@ -11,7 +11,7 @@ namespace evenkeel::lab {
 
 /// What an experiment needs of the data.
 enum class Needs : std::uint8_t {
-  features,   ///< anything that can be flattened
+  features,   ///< anything that can be flattened: samples of one length
   images,     ///< [C, H, W]
   sequences,  ///< sequences of different lengths, or images, whose rows are steps then
 };
