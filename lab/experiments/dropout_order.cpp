@@ -27,6 +27,7 @@ const std::string kNone = "no dropout";
 struct Plan {
   Material material;
   std::vector<double> rates, dropouts;
+  std::uint64_t tuning_seeds;
   std::int64_t steps, batch_size;
   std::vector<std::int64_t> widths;
 };
@@ -38,6 +39,7 @@ Plan plan_of(const Session& session) {
                                  session.pick<std::int64_t>(2000, 0, 60)),
       session.pick<std::vector<double>>({0.01, 0.03, 0.1}, {0.003, 0.01, 0.03, 0.1, 0.3}, {0.1}),
       session.pick<std::vector<double>>({0.3, 0.6}, {0.1, 0.3, 0.5, 0.7}, {0.5}),
+      session.pick<std::uint64_t>(3, 2, 1),
       session.pick<std::int64_t>(400, 5000, 20),
       session.pick<std::int64_t>(32, 64, 32),
       session.pick<std::vector<std::int64_t>>({128, 128, 128}, {256, 256, 256}, {16, 16, 16})};
@@ -223,9 +225,9 @@ std::vector<std::string> setup(const Session& session, const Plan& plan) {
           fmt::join(plan.widths, ", "), plan.material.splits.train.size(), plan.steps,
           plan.batch_size),
       fmt::format("Each arm has, for each share of dropout, the best of {} learning rates, chosen "
-                  "on held-back samples after as many steps with another seed; then {} seeds each, "
-                  "the same ones for all.",
-                  plan.rates.size(), session.seeds()),
+                  "on held-back samples after as many steps with other seeds ({}); then {} seeds "
+                  "each, the same ones for all.",
+                  plan.rates.size(), plan.tuning_seeds, session.seeds()),
       "Recalibrated: running averages taken anew over the training part with dropout off. What "
       "that "
       "restores is what the shift of the variance had cost."};
@@ -239,9 +241,9 @@ void run(Session& session) {
       points.push_back({.arm = arm, .at = {{"dropout", dropout}}});
     }
   }
-  session.expect(cost_of(session, points, plan.rates.size()));
+  session.expect(cost_of(session, points, plan.rates.size() * plan.tuning_seeds));
   const Measure measure = measure_with(plan);
-  find_rates(session, points, plan.rates, measure);
+  find_rates(session, points, plan.rates, measure, plan.tuning_seeds);
   const std::vector<Result> results = session.measure(final_cells(session, points), measure);
   session.describe(setup(session, plan));
   check(session, plan, results);
