@@ -32,7 +32,7 @@ Plan plan_of(const Session& session) {
                                      session.pick<std::int64_t>(400, 1000, 50)),
           session.pick<std::vector<double>>({0.003, 0.01, 0.03, 0.1, 0.3}, {0.003, 0.01, 0.03, 0.1},
                                             {0.01, 0.1}),
-          session.pick<std::int64_t>(408, 500, 10), session.pick<std::int64_t>(12, 50, 5),
+          session.pick<std::int64_t>(384, 480, 10), session.pick<std::int64_t>(12, 50, 5),
           session.budget() == Budget::full};
 }
 
@@ -133,33 +133,32 @@ void describe(Session& session, const Plan& plan, double base) {
                                   : "Four 3×3 convolutions with 8 to 64 channels and a linear "
                                     "layer",
                    plan.steps),
+       fmt::format("Both have the best of {} rates with ReLU, chosen on held-back samples after as "
+                   "many steps with another seed. The lower of the two, as a rule that of the "
+                   "network without batch norm, is the baseline's rate: {:g}. Every variant then "
+                   "runs at 1, 5 and 30 times this rate, {} seeds each, the same ones for all; for "
+                   "sigmoid, too, these three are the rates to choose from.",
+                   plan.rates.size(), base, session.seeds()),
        fmt::format(
-           "The baseline is the network without batch norm and with ReLU at the best of {} "
-           "rates, chosen on held-back samples after as many steps with another seed: {:g}. "
-           "Every variant then runs at 1, 5 and 30 times this rate, {} seeds each, the same ones "
-           "for "
-           "all; for sigmoid, too, these three are the rates to choose from.",
-           plan.rates.size(), base, session.seeds()),
-       fmt::format("Test accuracy is measured every {} steps on {} samples. The goal is the "
-                   "baseline's best accuracy, the mean over its seeds; a run that never gets there "
-                   "counts with all of its steps.",
-                   plan.every, plan.material.splits.test.size())});
+           "Test accuracy is measured every {} steps on {} samples. Steps are counted to the "
+           "best accuracy on the curve of the weaker arm, the mean over its seeds, which as "
+           "a rule is the baseline's; a run that never gets there counts with all of its "
+           "steps.",
+           plan.every, plan.material.splits.test.size())});
 }
 
 void run(Session& session) {
   const Plan plan = plan_of(session);
   std::vector<Variant> variants = variants_of();
-  session.expect(static_cast<double>(plan.rates.size()) +
+  session.expect(static_cast<double>(2 * plan.rates.size()) +
                  static_cast<double>(variants.size()) * session.seeds());
   const Measure measure = measure_with(plan);
-  const double base =
-      best_rates(session, {.arms = {kWithout}, .rates = plan.rates, .at = {{"sigmoid", 0}}},
-                 measure)
-          .at(kWithout);
+  const auto rates = best_rates(
+      session, {.arms = {kWithout, kWith}, .rates = plan.rates, .at = {{"sigmoid", 0}}}, measure);
+  const double base = std::min(rates.at(kWithout), rates.at(kWith));
   const auto results = session.measure(cells_of(session, variants, base), measure);
   assign(variants, results);
-  const Goal goal{mean_of(variant(variants, kWithout, false, 1).best()),
-                  static_cast<double>(plan.steps)};
+  const Goal goal{best_of_the_weaker(variants), static_cast<double>(plan.steps)};
   describe(session, plan, base);
   add_findings(session, variants, goal);
 }
@@ -180,7 +179,7 @@ Experiment learning_rate() {
           "has without?",
       .supports =
           "Higher accuracy with batch norm at 5 and 30 times the baseline's rate; fewer steps "
-          "to the baseline's best accuracy and a higher best accuracy, each at the multiple "
+          "to an accuracy that both reach, and a higher best accuracy, each at the multiple "
           "that suits it best; the same with sigmoid.",
       .contradicts = "Batch norm is lost at these rates, too, or gains nothing from them.",
       .practice =

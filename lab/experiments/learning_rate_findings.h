@@ -11,7 +11,7 @@ namespace evenkeel::lab::learning_rates {
 inline const std::string kWith = "with batch norm";
 inline const std::string kWithout = "without";
 
-/// What the baseline, at its best rate, has at its best moment.
+/// What counts as done, and how many steps a run has.
 struct Goal {
   double accuracy, end;
 };
@@ -31,6 +31,10 @@ struct Variant {
 
 const Variant& variant(const std::vector<Variant>& variants, const std::string& arm, bool sigmoid,
                        double multiple);
+
+/// The best accuracy of the arm that is worse at it, with ReLU, each at the multiple that suits it
+/// best.
+double best_of_the_weaker(const std::vector<Variant>& variants);
 
 /// Checks, charts, a table and the conclusion. Both arms have the multiples 1, 5 and 30 with ReLU.
 void add_findings(Session& session, const std::vector<Variant>& variants, const Goal& goal);
