@@ -12,7 +12,7 @@ constexpr int kUsage = 2;
 
 TEST_F(Mistake, UnknownCommandSuggestsTheNearest) {
   expect_fault({"trian"}, kUsage, {"no command 'trian'", "did you mean 'train'?"});
-  expect_fault({"frobnicate"}, kUsage, {"the commands are train, compare, eval"});
+  expect_fault({"frobnicate"}, kUsage, {"the commands are train, compare, lab, eval"});
   expect_fault({"my.toml"}, kUsage, {"did you mean 'evenkeel train my.toml'?"});
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "deploy/onnx/importer.h"
-#include <evenkeel/ops/spatial.h>
+#include <evenkeel/nn/layers/conv.h>
 
 namespace evenkeel::deploy {
 namespace {
