@@ -1,7 +1,7 @@
 # How the tests of a program become tests of ctest.
 
 # case: every TEST is one, which is what people want, who name it by -R. suite: every suite is one, so
-# that a process starts some 400 times and not 4,000; with sanitizers a start costs more than most tests do.
+# that a process starts some 400 times and not 4,000.
 set(EVENKEEL_TESTS_BY case CACHE STRING "What ctest takes as one test: a case, or a suite")
 set_property(CACHE EVENKEEL_TESTS_BY PROPERTY STRINGS case suite)
 include(GoogleTest)
