@@ -7,7 +7,8 @@ import sys
 
 import webdriver
 
-WIDTH, HEIGHT = 1100, 1400
+WHOLE, NARROW, HEIGHT = 1600, 1100, 1400
+SMALL = 0.6  # of the first screen
 CHARTS = ("convergence", "learning-rate", "batch-size", "train-or-eval")
 
 # Scrolls on until every chart was drawn.
@@ -39,21 +40,23 @@ def main(page, folder):
     folder.mkdir(parents=True, exist_ok=True)
     browser = webdriver.Browser()
 
-    def take(selector, name):
+    def take(selector, name, scale=1):
         clip = browser.run(PLACE, selector)
         if clip is None:
             print(f"{name}: not in this report")
             return
         shot = browser.cdp("Page.captureScreenshot", format="png", captureBeyondViewport=True,
-                           clip={**clip, "scale": 1})
+                           clip={**clip, "scale": scale})
         path = folder / f"{name}.png"
         path.write_bytes(base64.b64decode(shot["data"]))
         print(f"{path}: {path.stat().st_size // 1024} KiB")
 
     try:
-        browser.show(page, WIDTH, HEIGHT)
+        browser.show(page, WHOLE, HEIGHT)
         browser.wait(DRAW, seconds=120)
-        take("#verdicts", "lab")
+        take("#verdicts", "lab", SMALL)
+        browser.show(page, NARROW, HEIGHT)
+        browser.wait(DRAW, seconds=120)
         for name in CHARTS:
             if name in experiments(page):
                 index = experiments(page).index(name)
