@@ -25,7 +25,8 @@ std::string_view name_of(int spatial_rank) {
 }
 
 void add_bias(const Tensor& bias, Tensor& y) {
-  const auto [n, c, s] = channel_dims(y.shape(), "ConvTranspose");
+  const ChannelDims dims = channel_dims(y.shape(), "ConvTranspose");
+  const std::int64_t c = dims.c, s = dims.s;
   const bool first = y.layout() == Layout::channels_first;
   with_dtype(y.dtype(), [&](auto zero) {
     using T = decltype(zero);
@@ -33,11 +34,11 @@ void add_bias(const Tensor& bias, Tensor& y) {
     T* const to = y.data<T>();
     const auto add = [](T& value, Arithmetic<T> more) { value = stored<T>(widened(value) + more); };
     if (first) {
-      parallel_for(n * c, s, [&, s = s, c = c](std::int64_t row) {
+      parallel_for(dims.n * c, s, [&](std::int64_t row) {
         for (std::int64_t i = 0; i < s; ++i) add(to[row * s + i], from[row % c]);
       });
     } else {
-      parallel_for(n * s, c, [&, c = c](std::int64_t row) {
+      parallel_for(dims.n * s, c, [&](std::int64_t row) {
         for (std::int64_t i = 0; i < c; ++i) add(to[row * c + i], from[i]);
       });
     }
