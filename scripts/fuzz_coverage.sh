@@ -22,6 +22,8 @@ sources_of() {
       src/model/layer_list.cpp src/train/settings.cpp ;;
     run) echo src/model/run_folder.cpp src/model/network_file.cpp src/model/recipe_text.cpp \
       src/model/checksum.cpp src/train/checkpoint.cpp ;;
+    onnx) echo src/deploy/onnx/{read,tensor,shapes,window,operators,network,fold,fold_arithmetic}.cpp \
+      src/deploy/onnx/import*.cpp ;;
   esac
 }
 

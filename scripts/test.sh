@@ -19,15 +19,27 @@ done
 groups=()
 [ "$preset" != tsan ] || groups+=(tsan)
 scripts/setup.sh ${groups[@]+"${groups[@]}"}
+# What is fetched and unpacked need not wait for the compiler, nor the compiler for it.
 if [ $peers = yes ]; then
-  scripts/setup_peers.sh
+  log=$(mktemp)
+  scripts/setup_peers.sh >"$log" 2>&1 &
+  end_of_peers() {
+    wait
+    cat "$log"
+    rm -f "$log"
+  }
+  trap end_of_peers EXIT
+fi
+scripts/build.sh "$preset"
+if [ $peers = yes ]; then
+  trap - EXIT
+  end_of_peers
 fi
 # What setup_peers.sh has made is used, whoever called it.
 if [ -z "${EVENKEEL_ORT_PYTHON:-}" ] && [ -e build/peers/onnxruntime/installed.txt ]; then
   export EVENKEEL_ORT_PYTHON=$PWD/build/peers/onnxruntime/bin/python
 fi
 
-scripts/build.sh "$preset"
 result=0
 ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" \
   ${exclude[@]+"${exclude[@]}"} ${arguments[@]+"${arguments[@]}"} || result=$?

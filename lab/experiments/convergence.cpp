@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lab/experiments/rows.h"
+#include "lab/paper_trial.h"
 #include "lab/rates.h"
 #include "lab/session.h"
 #include "lab/trial.h"
@@ -16,7 +17,8 @@ const std::string kWithout = "without";
 struct Plan {
   Material material;
   std::vector<double> rates;
-  std::int64_t steps, tuning_steps, every;
+  PaperSteps steps;
+  std::int64_t every;
 };
 
 Plan plan_of(const Session& session) {
@@ -24,25 +26,14 @@ Plan plan_of(const Session& session) {
                                      session.pick<std::int64_t>(1000, 5000, 100),
                                      session.pick<std::int64_t>(1000, 0, 100)),
           session.pick<std::vector<double>>({0.3, 1, 3}, {0.03, 0.1, 0.3, 1, 3}, {0.3, 1}),
-          session.pick<std::int64_t>(3000, 50'000, 40),
-          session.pick<std::int64_t>(3000, 50'000, 40), session.pick<std::int64_t>(50, 250, 10)};
+          session.pick<PaperSteps>({3000, 3000}, {50'000, 50'000}, {40, 40}),
+          session.pick<std::int64_t>(50, 250, 10)};
 }
 
 Measure measure_with(const Plan& plan) {
   return [&plan](const Cell& cell) {
-    Trial trial;
-    model::NetworkOptions options;
-    options.net = "paper-mlp";
-    options.norm = cell.arm == kWith ? "batch" : "none";
-    trial.network = builder(plan.material, options);
-    trial.seed = cell.seed;
-    trial.batch_size = 60;
-    trial.momentum = 0;
-    trial.rate = cell.where("rate");
-    const bool tuning = cell.stage == "tune";
-    trial.steps = tuning ? plan.tuning_steps : plan.steps;
-    trial.evaluate_every = tuning ? 0 : plan.every;
-    trial.watched = tuning ? &plan.material.splits.validation : &plan.material.splits.test;
+    Trial trial = paper_trial(plan.material, cell.arm == kWith, cell, plan.steps);
+    trial.evaluate_every = cell.stage == "tune" ? 0 : plan.every;
     return summarize(train(plan.material, trial), cell);
   };
 }
@@ -85,7 +76,7 @@ DataTable steps_table(const std::vector<const Result*>& with,
 void run(Session& session) {
   const Plan plan = plan_of(session);
   const std::vector<std::string> arms{kWith, kWithout};
-  const auto end = static_cast<double>(plan.steps);
+  const auto end = static_cast<double>(plan.steps.run);
   session.expect(static_cast<double>(arms.size() * plan.rates.size()) +
                  static_cast<double>(arms.size()) * session.seeds());
   const Measure measure = measure_with(plan);
@@ -114,10 +105,10 @@ void run(Session& session) {
            "The network of the paper's first experiment: three hidden layers of 100 sigmoid "
            "units, batches of 60, plain gradient descent, {} steps; with batch norm before "
            "each sigmoid and without.",
-           plan.steps),
+           plan.steps.run),
        fmt::format("Each arm has the best of {} learning rates, chosen on held-back samples after "
                    "{} steps with another seed; then {} seeds each, the same ones for both.",
-                   plan.rates.size(), plan.tuning_steps, session.seeds()),
+                   plan.rates.size(), plan.steps.tuning, session.seeds()),
        fmt::format(
            "Test accuracy is measured every {} steps, so that differences below that are not "
            "seen; the rate is chosen for the end of the run, not for its beginning.",

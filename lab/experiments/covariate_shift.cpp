@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "lab/experiments/rows.h"
+#include "lab/paper_trial.h"
 #include "lab/rates.h"
 #include "lab/session.h"
 #include "lab/trial.h"
@@ -21,7 +22,8 @@ struct Plan {
   Material material;
   data::Dataset probe;
   std::vector<double> rates;
-  std::int64_t steps, tuning_steps, every;
+  PaperSteps steps;
+  std::int64_t every;
 };
 
 Plan plan_of(const Session& session) {
@@ -31,8 +33,7 @@ Plan plan_of(const Session& session) {
                                              session.pick<std::int64_t>(1000, 0, 200)),
       .probe = {},
       .rates = session.pick<std::vector<double>>({0.1, 0.3, 1, 3}, {0.1, 0.3, 1, 3}, {0.1, 0.3}),
-      .steps = session.pick<std::int64_t>(2000, 50'000, 40),
-      .tuning_steps = session.pick<std::int64_t>(2000, 10'000, 40),
+      .steps = session.pick<PaperSteps>({2000, 2000}, {10'000, 50'000}, {40, 40}),
       .every = session.pick<std::int64_t>(50, 500, 10)};
   const data::Dataset& test = plan.material.splits.test;
   plan.probe = test.slice(0, std::min(test.size(), session.pick<std::int64_t>(500, 2000, 100)));
@@ -42,17 +43,7 @@ Plan plan_of(const Session& session) {
 Measure measure_with(const Plan& plan) {
   return [&plan](const Cell& cell) {
     const bool tuning = cell.stage == "tune";
-    Trial trial;
-    model::NetworkOptions options;
-    options.net = "paper-mlp";
-    options.norm = cell.arm == kWith ? "batch" : "none";
-    trial.network = builder(plan.material, options);
-    trial.seed = cell.seed;
-    trial.batch_size = 60;
-    trial.momentum = 0;
-    trial.rate = cell.where("rate");
-    trial.steps = tuning ? plan.tuning_steps : plan.steps;
-    trial.watched = tuning ? &plan.material.splits.validation : &plan.material.splits.test;
+    Trial trial = paper_trial(plan.material, cell.arm == kWith, cell, plan.steps);
     trial.fuse = false;  // the probe looks between batch norm and sigmoid
     UnitDrift drift(plan.material, plan.probe);
     if (!tuning) {
@@ -95,7 +86,7 @@ Findings measure_all(Session& session, const Plan& plan) {
   const std::vector<std::string> arms{kWith, kWithout};
   const Measure measure = measure_with(plan);
   const double tuning_cost =
-      static_cast<double>(plan.tuning_steps) / static_cast<double>(plan.steps);
+      static_cast<double>(plan.steps.tuning) / static_cast<double>(plan.steps.run);
   session.expect(tuning_cost * static_cast<double>(arms.size() * plan.rates.size()) +
                  3.0 * session.seeds());
   Findings findings;
@@ -201,7 +192,7 @@ void run(Session& session) {
                    "plain gradient descent, {} steps, each arm at the best of {} learning rates "
                    "(chosen after {} steps with another seed), {} seeds; then both at the lower of "
                    "the two rates.",
-                   plan.steps, plan.rates.size(), plan.tuning_steps, session.seeds()),
+                   plan.steps.run, plan.rates.size(), plan.steps.tuning, session.seeds()),
        fmt::format("Every {} steps a copy of the network gets the same {} test samples, as a batch "
                    "in training mode. For each unit of the last hidden layer percentiles 15, 50 "
                    "and 85 are taken of the sigmoid's input and, with batch norm, of what comes "

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "io/event_reader.h"
 #include "train/json_line.h"
 #include "train/runs.h"
 #include <evenkeel/nn/layers/batch_norm.h>
@@ -60,6 +61,48 @@ TEST(Probe, WritesALineEverySoManySteps) {
       EXPECT_GT(norm["std_ratio"][0], 0);
     }
   }
+}
+
+TEST(Probe, IsInTheEventsToo) {
+  const TemporaryFolder folder;
+  Settings settings = tiny_settings(folder / "run");
+  settings.probe_every = 10;
+  Trainer(settings, tiny_splits()).run();
+  const auto file = fs::directory_iterator(folder / "run/events")->path();
+  const auto scalars = testing::scalars(read_text(file));
+  const auto expect = [&](const std::string& tag, std::int64_t step, double value) {
+    const testing::Scalar wanted{step, static_cast<float>(value)};
+    ASSERT_TRUE(scalars.contains(tag)) << tag;
+    EXPECT_EQ(std::ranges::count(scalars.at(tag), wanted), 1) << tag << " " << step;
+  };
+  std::size_t tags = 0;
+  const std::vector<json> probes = probes_of(folder / "run");
+  ASSERT_EQ(probes.size(), 3U);
+  for (const json& probe : probes) {
+    const std::int64_t step = probe["step"];
+    for (const char* kind : {"gradients", "weights"}) {
+      for (const auto& [name, value] : probe[kind].items()) {
+        expect(fmt::format("{}/{}", kind, name), step, value);
+        ++tags;
+      }
+    }
+    for (const auto& [path, norm] : probe["norms"].items()) {
+      for (const auto& [part, values] : norm.items()) {
+        const std::string tag = fmt::format("norms/{}/{}", path, part);
+        expect(tag + "/p15", step, values[0]);
+        expect(tag + "/p50", step, values[1]);
+        expect(tag + "/p85", step, values[2]);
+        tags += 3;
+      }
+    }
+  }
+  std::size_t found = 0;
+  for (const auto& [tag, values] : scalars) {
+    const bool probed =
+        tag.starts_with("gradients/") || tag.starts_with("weights/") || tag.starts_with("norms/");
+    if (probed) found += values.size();
+  }
+  EXPECT_EQ(found, tags);
 }
 
 TEST(Probe, HasTheGradientOfItsStepAndTheWeightsBehindIt) {
