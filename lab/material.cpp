@@ -16,9 +16,22 @@ namespace {
 constexpr double kHeldBack = 1.0 / 7;
 constexpr std::int64_t kMostHeldBack = 10'000;
 constexpr std::uint64_t kLengthStream = 0x6c656e67746873;
+constexpr std::uint64_t kOrderStream = 0x6f72646572;
 
 data::Dataset first(const data::Dataset& dataset, std::int64_t count) {
   return count > 0 && count < dataset.size() ? dataset.slice(0, count) : dataset;
+}
+
+/// In an order of its own: open_source shuffles the parts to train on and to choose by alone.
+data::Dataset shuffled(const data::Dataset& dataset) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(dataset.size()));
+  std::iota(order.begin(), order.end(), 0);
+  const Random random(1, kOrderStream);
+  for (std::size_t i = order.size(); i > 1; --i) {
+    const std::uint64_t draw = random.block(i)[0];
+    std::swap(order[i - 1], order[draw % i]);
+  }
+  return dataset.select(order);
 }
 
 double scaled(const Tensor& samples, std::int64_t i) {
@@ -81,6 +94,7 @@ Material open_material(const std::string& spec) {
   material.splits = data::open_source(spec, {.validation = kHeldBack, .seed = 1});
   data::Dataset& held_back = material.splits.validation;
   held_back = first(held_back, kMostHeldBack);
+  material.splits.test = shuffled(material.splits.test);
   if (material.splits.train.size() < 64 || held_back.size() < 8 ||
       material.splits.test.size() < 8) {
     fail<UsageError>(

@@ -22,8 +22,7 @@ struct Material {
   data::Splits splits;
   data::Normalization normalization;
 
-  /// At most so many samples of each part, the first ones: parts are shuffled as they come or were
-  /// when they were made. 0: all.
+  /// At most so many samples of each part, the first ones, of parts in random order. 0: all.
   Material limited(std::int64_t train, std::int64_t validation, std::int64_t test) const;
   bool has_images() const { return splits.train.samples.rank() == 4; }
   bool has_sequences() const { return !splits.train.lengths.empty(); }
@@ -32,7 +31,8 @@ struct Material {
 };
 
 /// Opens the data: a seventh of the training part, 10,000 samples at most, is held back for
-/// choosing learning rates (the same samples for every seed). Throws what open_source does.
+/// choosing learning rates (the same samples for every seed). Each part is in random order, always
+/// the same one, whatever order the files have. Throws what open_source does.
 Material open_material(const std::string& spec);
 /// Empty where the material serves, else why not: "needs images, and csv:... holds rows of 12
 /// features".

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lab/rate_points.h"
+#include "lab/rates.h"
 
 namespace evenkeel::lab {
 namespace {
@@ -29,7 +30,8 @@ DataTable table_of(const PointSearch& search, const std::vector<RatePoint>& grid
     for (std::size_t i = 0; i < search.points.size(); ++i, ++next) {
       row.push_back(next->validation < 0
                         ? "-"
-                        : fmt::format("{:g}: {:.1f} %", next->rate, 100 * next->validation));
+                        : fmt::format("{}: {:.1f} %", rate_text(next->rate, search.rates),
+                                      100 * next->validation));
     }
     table.rows.push_back(std::move(row));
   }

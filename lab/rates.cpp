@@ -1,5 +1,6 @@
 #include "lab/rates.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -13,15 +14,18 @@ double score_of(const std::vector<const Result*>& results) {
   return std::isfinite(mean) ? mean : -1;
 }
 
-DataTable table_of(const RateSearch& search, const std::vector<Result>& results) {
+DataTable table_of(const RateSearch& search, const std::vector<Result>& results,
+                   const std::map<std::string, double>& best) {
   DataTable table{.title = search.title, .columns = {""}};
   for (const double rate : search.rates) table.columns.push_back(fmt::format("{:g}", rate));
+  table.columns.emplace_back("chosen");
   for (const std::string& arm : search.arms) {
     std::vector<std::string> row{arm};
     for (const double rate : search.rates) {
       const double score = score_of(of_arm_at(results, arm, "rate", rate));
       row.push_back(score < 0 ? "-" : fmt::format("{:.1f} %", 100 * score));
     }
+    row.push_back(rate_text(best.at(arm), search.rates));
     table.rows.push_back(std::move(row));
   }
   return table;
@@ -53,8 +57,17 @@ std::map<std::string, double> best_rates(Session& session, const RateSearch& sea
       }
     }
   }
-  session.add(table_of(search, results));
+  session.add(table_of(search, results, best));
   return best;
+}
+
+std::string rate_text(double rate, const std::vector<double>& tried) {
+  const auto [lowest, highest] = std::ranges::minmax(tried);
+  const std::string text = fmt::format("{:g}", rate);
+  if (lowest == highest) return text;
+  if (rate == highest) return text + ", the highest tried";
+  if (rate == lowest) return text + ", the lowest tried";
+  return text;
 }
 
 std::vector<Cell> final_cells(const Session& session, const std::vector<std::string>& arms,

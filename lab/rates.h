@@ -23,9 +23,13 @@ struct RateSearch {
 
 /// Measures every arm at every rate (stage "tune") and returns the rate with the largest mean of
 /// `validation` among the measured values; those that are not finite lose, of equal ones the lower
-/// rate wins. A table of all goes to the session.
+/// rate wins. A table of all goes to the session; it marks a rate at the end of the grid, beyond
+/// which a better one may lie.
 std::map<std::string, double> best_rates(Session& session, const RateSearch& search,
                                          const Measure& measure);
+
+/// "0.3", or "3, the highest tried" where a better rate may lie beyond the grid.
+std::string rate_text(double rate, const std::vector<double>& tried);
 
 /// A cell of stage "final" for every arm and every seed of the session, each at its rate.
 std::vector<Cell> final_cells(const Session& session, const std::vector<std::string>& arms,

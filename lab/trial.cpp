@@ -11,6 +11,8 @@
 namespace evenkeel::lab {
 namespace {
 
+constexpr std::int64_t kFirstEvaluation = 8;
+
 data::LoaderOptions loading(const Material& material, const Trial& trial) {
   data::LoaderOptions options;
   options.batch_size = std::min(trial.batch_size, material.splits.train.size());
@@ -92,6 +94,8 @@ Trained train(const Material& material, const Trial& trial) {
   const std::int64_t last_part = trial.steps - std::max<std::int64_t>(1, trial.steps / 10);
   double last_sum = 0;
   std::int64_t last_count = 0;
+  const std::vector<std::int64_t> evaluations = evaluations_of(trial);
+  auto next_evaluation = evaluations.begin();
   network.train();
   for (std::int64_t step = 0; step < trial.steps; ++step) {
     const data::Batch batch = batches.next(step);
@@ -114,9 +118,9 @@ Trained train(const Material& material, const Trial& trial) {
       last_sum += loss.value;
       ++last_count;
     }
-    const bool last = step + 1 == trial.steps;
-    const bool due = trial.evaluate_every > 0 && (step + 1) % trial.evaluate_every == 0;
-    if (trial.watched != nullptr && (due || last)) {
+    if (step + 1 < *next_evaluation) continue;
+    ++next_evaluation;
+    if (trial.watched != nullptr) {
       result.accuracy.x.push_back(static_cast<double>(step + 1));
       result.accuracy.y.push_back(accuracy_on(network, material, *trial.watched, trial.layout));
     }
@@ -158,9 +162,32 @@ double accuracy_on(nn::Module& network, const Material& material, const data::Da
   return train::evaluate(network, part, material.normalization, all).accuracy;
 }
 
+std::vector<std::int64_t> evaluations_of(const Trial& trial) {
+  std::vector<std::int64_t> steps;
+  const std::int64_t every = trial.evaluate_every;
+  if (every > 0) {
+    if (trial.evaluate_growth > 1) {
+      for (auto at = static_cast<double>(kFirstEvaluation);; at *= trial.evaluate_growth) {
+        const std::int64_t step = std::llround(at);
+        const std::int64_t after = std::llround(at * trial.evaluate_growth);
+        if (step >= trial.steps || after - step >= every) break;
+        if (steps.empty() || step > steps.back()) steps.push_back(step);
+      }
+    }
+    std::int64_t regular = every;
+    while (!steps.empty() && regular <= steps.back()) regular += every;
+    for (; regular < trial.steps; regular += every) steps.push_back(regular);
+  }
+  steps.push_back(trial.steps);
+  return steps;
+}
+
 double first_reach(const Series& curve, double goal, double otherwise) {
   for (std::size_t i = 0; i < curve.y.size(); ++i) {
-    if (curve.y[i] >= goal) return curve.x[i];
+    if (curve.y[i] < goal) continue;
+    if (i == 0) return curve.x[i];
+    const double share = (goal - curve.y[i - 1]) / (curve.y[i] - curve.y[i - 1]);
+    return curve.x[i - 1] + share * (curve.x[i] - curve.x[i - 1]);
   }
   return otherwise;
 }

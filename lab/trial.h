@@ -44,6 +44,10 @@ struct Trial {
   /// Steps between evaluations on `watched`, in eval mode, beside the one behind the last step; 0:
   /// none.
   std::int64_t evaluate_every = 0;
+  /// Above 1: evaluations also at the beginning, from step 8 on, each behind so many times the
+  /// steps of the one before, until they are evaluate_every apart; for counting steps, whose ratios
+  /// could otherwise be no larger than steps / evaluate_every.
+  double evaluate_growth = 0;
   const data::Dataset* watched = nullptr;
   bool fuse = true;  ///< false where probes look between batch norm and activation
   Hooks hooks = {};
@@ -80,7 +84,10 @@ Layout layout_for(const model::NetworkOptions& options);
 double accuracy_on(nn::Module& network, const Material& material, const data::Dataset& part,
                    Layout layout, const train::EvalOptions& options = {});
 
-/// The first x whose y reached `goal`, or `otherwise`.
+/// The steps behind which a trial evaluates, rising; the last one is among them.
+std::vector<std::int64_t> evaluations_of(const Trial& trial);
+
+/// Where the curve first reaches `goal`, on straight lines between its points, or `otherwise`.
 double first_reach(const Series& curve, double goal, double otherwise);
 
 }  // namespace evenkeel::lab

@@ -8,6 +8,7 @@
 
 #include "lab/folder.h"
 #include <evenkeel/core/error.h>
+#include <evenkeel/io/npy.h>
 
 namespace evenkeel::lab {
 namespace {
@@ -73,6 +74,35 @@ TEST(Material, ShiftsContrastAndBrightnessAndClips) {
   EXPECT_EQ(values[2], 242);  // 0.95
   EXPECT_EQ(values[3], 255);  // 1.05, clipped
   EXPECT_EQ(one.samples.span<std::uint8_t>()[0], 0);
+}
+
+TEST(Material, TestsInAnOrderOfItsOwn) {
+  // A file whose test part is sorted by label: the first of its samples would be of one class.
+  const testing::Folder folder;
+  const std::int64_t n = 200;
+  Tensor x = Tensor::zeros({n, 2}), y = Tensor::zeros({n}, DType::i64);
+  for (std::int64_t i = 0; i < n; ++i) {
+    x.data<float>()[2 * i] = static_cast<float>(i);
+    y.data<std::int64_t>()[i] = i / 50;
+  }
+  io::write_npz(folder / "sorted.npz",
+                {{"x_train", x}, {"y_train", y}, {"x_test", x}, {"y_test", y}});
+  const std::string spec = "npz:" + (folder / "sorted.npz").string();
+  const Material material = open_material(spec);
+  const data::Dataset& test = material.splits.test;
+  EXPECT_FALSE(std::ranges::is_sorted(test.labels));
+  for (std::int64_t i = 0; i < n; ++i) {  // labels went with their samples, and none was lost
+    const auto at = static_cast<std::int64_t>(test.samples.data<float>()[2 * i]);
+    EXPECT_EQ(test.labels[static_cast<std::size_t>(i)], at / 50);
+  }
+  auto labels = test.labels;
+  std::ranges::sort(labels);
+  for (std::int64_t i = 0; i < n; ++i) EXPECT_EQ(labels[static_cast<std::size_t>(i)], i / 50);
+  const Material few = material.limited(0, 0, 40);
+  for (const std::int64_t label : {0, 1, 2, 3}) {
+    EXPECT_GE(std::ranges::count(few.splits.test.labels, label), 2) << label;
+  }
+  EXPECT_EQ(open_material(spec).splits.test.labels, test.labels);
 }
 
 TEST(Material, SortsByLabelAndKeepsTheOrderWithin) {
