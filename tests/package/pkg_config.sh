@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pkg_config.sh static|shared PREFIX MAIN BUILD: builds main.cpp against an installed evenkeel with a
+# pkg_config.sh [long_]static|shared PREFIX MAIN BUILD: builds main.cpp against an installed evenkeel with a
 # plain compiler command, and runs it.
 set -euo pipefail
 kind=$1
@@ -14,7 +14,7 @@ cd "$build"
 PKG_CONFIG_PATH=$(realpath --relative-to=. "$(dirname "$(find "$prefix" -name evenkeel-norm.pc)")")
 export PKG_CONFIG_PATH
 # shellcheck disable=SC2046  # a list of words
-case $kind in
+case ${kind#long_} in
   static)
     g++ -std=c++20 main.cpp $(pkg-config --cflags --libs --static evenkeel-norm)
     ./a.out
@@ -22,5 +22,9 @@ case $kind in
   shared)
     g++ -std=c++20 main.cpp $(pkg-config --cflags --libs evenkeel-norm)
     LD_LIBRARY_PATH=$(pkg-config --variable=libdir evenkeel-norm) ./a.out
+    ;;
+  *)
+    echo "expected static or shared, got $kind"
+    exit 1
     ;;
 esac
