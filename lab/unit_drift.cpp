@@ -26,6 +26,7 @@ Ends ends_of(const nn::Module& network) {
                    network.type());
 }
 
+// Of all units: a train::ActivationRecorder takes one, or the values of all of them together.
 std::vector<Percentiles> percentiles_of(const Tensor& values) {
   constexpr std::array<double, 3> kWhich{15, 50, 85};
   std::vector<Percentiles> units;

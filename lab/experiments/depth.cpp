@@ -9,6 +9,7 @@
 #include "lab/networks.h"
 #include "lab/points.h"
 #include "lab/trial.h"
+#include <evenkeel/train/gradient_norms.h>
 
 namespace evenkeel::lab {
 namespace {
@@ -42,21 +43,19 @@ Plan plan_of(const Session& session) {
 
 /// The L2 norm of the gradient of each weight between hidden layers, all of one size; x counts
 /// hidden layers from 1, so that it begins with 2.
-Series gradient_norms(nn::Module& network) {
+Series gradients_between(nn::Module& network) {
+  const std::vector<nn::NamedParameter> parameters = network.parameters();
+  const std::vector<train::GradientNorm> all = train::gradient_norms(network);  // in their order
   Series norms;
   double layer = 0;
-  std::vector<nn::NamedParameter> weights = network.parameters();
-  std::erase_if(weights, [](const nn::NamedParameter& named) {
-    return named.parameter->kind != nn::ParameterKind::weight;
-  });
-  weights.pop_back();  // of the output layer
-  for (const nn::NamedParameter& named : weights) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (parameters[i].parameter->kind != nn::ParameterKind::weight) continue;
     if (++layer < 2) continue;  // the input's
-    double squares = 0;
-    for (const float g : named.parameter->grad.span<float>()) squares += double{g} * double{g};
     norms.x.push_back(layer);
-    norms.y.push_back(std::sqrt(squares));
+    norms.y.push_back(all[i].gradient);
   }
+  norms.x.pop_back();  // of the output layer
+  norms.y.pop_back();
   return norms;
 }
 
@@ -89,7 +88,7 @@ Measure measure_with(const Plan& plan) {
         cell.stage == "tune" ? &plan.material.splits.validation : &plan.material.splits.test;
     Series norms;
     trial.hooks.gradients = [&](std::int64_t step, nn::Module& network, const data::Batch&) {
-      if (step == 0) norms = gradient_norms(network);
+      if (step == 0) norms = gradients_between(network);
     };
     Measurement measurement = summarize(train(plan.material, trial), cell);
     measurement.values["gradient spread"] = spread_of(norms);
