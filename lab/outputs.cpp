@@ -2,9 +2,15 @@
 
 #include <cmath>
 
+#include <evenkeel/core/random.h>
 #include <evenkeel/data/loader.h>
 
 namespace evenkeel::lab {
+namespace {
+
+constexpr std::uint64_t kShiftStream = 0x7368696674656163;
+
+}  // namespace
 
 Tensor outputs_of(nn::Module& network, const Material& material, const data::Dataset& part,
                   Layout layout) {
@@ -19,6 +25,20 @@ Tensor outputs_of(nn::Module& network, const Material& material, const data::Dat
   loader.next(batch);
   network.eval();
   return network.forward(batch.x);
+}
+
+data::Dataset shifted_each(const data::Dataset& images, double least, std::uint64_t seed) {
+  data::Dataset result = images;
+  result.samples = images.samples.clone();
+  const Random draws(seed, kShiftStream);
+  for (std::int64_t i = 0; i < images.size(); ++i) {
+    Random random = draws.fork(static_cast<std::uint64_t>(i));
+    const double contrast = 1 - (1 - least) * random.uniform();
+    const double brightness = (1 - contrast) / 2 * random.uniform(-1, 1);
+    result.samples.slice(i, i + 1).copy_from(
+        shifted(images.slice(i, i + 1), contrast, brightness).samples);
+  }
+  return result;
 }
 
 double change_of(const Tensor& before, const Tensor& after) {
