@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "lab/experiments/rows.h"
-#include "lab/norm_inputs.h"
+#include "lab/norm_noise.h"
 #include "lab/rate_points.h"
 #include "lab/session.h"
+#include "lab/shared_runs.h"
 #include "lab/small_nets.h"
 #include "lab/trial.h"
 #include <evenkeel/nn/layers/activation.h>
@@ -18,8 +20,16 @@
 namespace evenkeel::lab {
 namespace {
 
-const std::string kWith = "with batch norm";
+const std::string kWith = "with";
 const std::string kWithout = "without";
+
+/// What the arms have or lack; `at` has it as "of".
+enum class Of : std::uint8_t {
+  norm,    ///< batch norm, with as much dropout in both
+  dropout  ///< dropout, with batch norm in both
+};
+
+std::string name_of(const std::string& arm) { return arm == kWith ? "with batch norm" : "without"; }
 
 struct Plan {
   Material material;
@@ -43,105 +53,106 @@ Plan plan_of(const Session& session) {
                                               {4, 8, 16, 32, 64, 128, 256, 512}, {4, 16})};
 }
 
-SmallNet net_of(const Plan& plan, const std::string& arm, double dropout) {
-  const bool with = arm == kWith;
+SmallNet net_of(const Plan& plan, bool norm, double dropout) {
   return {.widths = plan.widths,
-          .bias = !with,
+          .bias = !norm,
           .tail = [=](nn::Sequential& network, const Place& place) {
-            if (with) network.add(make_batch_norm(place));
+            if (norm) network.add(make_batch_norm(place));
             network.add(nn::ReLU());
             if (dropout > 0) network.add(nn::Dropout(dropout));
           }};
 }
 
-/// The standard deviation of some values, n in its denominator.
-double deviation_of(const std::vector<double>& values) {
-  const double mean = mean_of(values);
-  double squares = 0;
-  for (const double value : values) squares += (value - mean) * (value - mean);
-  return std::sqrt(squares / static_cast<double>(values.size()));
-}
-
-/// How much the mean and the deviation of a batch differ from batch to batch, in units of the
-/// deviation over all of them: means over the channels.
-std::pair<double, double> noise_of(const NormInputs& inputs) {
-  const std::vector<double> variances = inputs.pooled_variances();
-  double mean_noise = 0, spread_noise = 0, channels = 0;
-  for (std::size_t c = 0; c < variances.size(); ++c) {
-    if (!(variances[c] > 0)) continue;
-    const double sigma = std::sqrt(variances[c]);
-    std::vector<double> means, spreads;
-    for (std::size_t b = 0; b < inputs.means.size(); ++b) {
-      means.push_back(inputs.means[b][c] / sigma);
-      spreads.push_back(std::sqrt(inputs.variances[b][c]) / sigma);
-    }
-    mean_noise += deviation_of(means);
-    spread_noise += deviation_of(spreads);
-    ++channels;
-  }
-  return {mean_noise / channels, spread_noise / channels};
-}
-
 /// The noise of the first and the last batch norm against batch size; of a network without any,
 /// nothing.
-void add_noise(Measurement& result, const Plan& plan, const nn::Module& network) {
+void add_noise(Measurement& result, const Plan& plan, const nn::Module& network,
+               std::uint64_t seed) {
   const auto add = [&](const std::string& name, std::int64_t size, double noise) {
     result.series[name].x.push_back(static_cast<double>(size));
     result.series[name].y.push_back(noise);
   };
   for (const std::int64_t size : plan.noise_sizes) {
-    if (2 * size > plan.material.splits.train.size()) continue;
-    const auto layers = observe_norms(network, plan.material, plan.material.splits.train,
-                                      {.batch_size = size, .mode = train::EvalMode::train});
+    const auto layers = norm_noise(network, plan.material, plan.material.splits.train, size, seed);
     if (layers.empty()) return;
-    const auto [first_mean, first_spread] = noise_of(layers.front());
-    const auto [last_mean, last_spread] = noise_of(layers.back());
-    add("mean, first", size, first_mean);
-    add("deviation, first", size, first_spread);
-    add("mean, last", size, last_mean);
-    add("deviation, last", size, last_spread);
+    add("mean, first", size, layers.front().mean);
+    add("deviation, first", size, layers.front().deviation);
+    add("mean, last", size, layers.back().mean);
+    add("deviation, last", size, layers.back().deviation);
   }
 }
 
+Measurement measure_one(const Plan& plan, const Cell& cell, bool norm, double dropout) {
+  const bool tuning = cell.stage == "tune";
+  const data::Splits& splits = plan.material.splits;
+  Trial trial;
+  trial.network = builder(plan.material, net_of(plan, norm, dropout));
+  trial.seed = cell.seed;
+  trial.steps = plan.steps;
+  trial.batch_size = plan.batch_size;
+  trial.rate = cell.where("rate");
+  trial.schedule = "cosine";
+  trial.watched = tuning ? &splits.validation : &splits.test;
+  trial.evaluate_every = tuning ? 0 : std::max<std::int64_t>(1, plan.steps / 20);
+  const Trained trained = train(plan.material, trial);
+  Measurement result = summarize(trained, cell);
+  if (tuning) return result;
+  const auto on = [&](const data::Dataset& part) {
+    return train::evaluate(*trained.network, part, plan.material.normalization);
+  };
+  const train::Evaluation learned = on(splits.train), unseen = on(splits.test);
+  result.values["training accuracy"] = trained.diverged ? trained.chance : learned.accuracy;
+  result.values["gap"] = result.values["training accuracy"] - result.values["accuracy"];
+  result.values["loss gap"] = unseen.loss - learned.loss;
+  if (dropout == 0) add_noise(result, plan, *trained.network, cell.seed);
+  return result;
+}
+
 Measure measure_with(const Plan& plan) {
-  return [&plan](const Cell& cell) {
-    const double dropout = cell.where("dropout");
-    const bool tuning = cell.stage == "tune";
-    const data::Splits& splits = plan.material.splits;
-    Trial trial;
-    trial.network = builder(plan.material, net_of(plan, cell.arm, dropout));
-    trial.seed = cell.seed;
-    trial.steps = plan.steps;
-    trial.batch_size = plan.batch_size;
-    trial.rate = cell.where("rate");
-    trial.schedule = "cosine";
-    trial.watched = tuning ? &splits.validation : &splits.test;
-    trial.evaluate_every = tuning ? 0 : std::max<std::int64_t>(1, plan.steps / 20);
-    const Trained trained = train(plan.material, trial);
-    Measurement result = summarize(trained, cell);
-    if (tuning) return result;
-    const auto on = [&](const data::Dataset& part) {
-      return train::evaluate(*trained.network, part, plan.material.normalization);
-    };
-    const train::Evaluation learned = on(splits.train), unseen = on(splits.test);
-    result.values["training accuracy"] = trained.diverged ? trained.chance : learned.accuracy;
-    result.values["gap"] = result.values["training accuracy"] - result.values["accuracy"];
-    result.values["loss gap"] = unseen.loss - learned.loss;
-    if (dropout == 0) add_noise(result, plan, *trained.network);
-    return result;
+  return [&plan, runs = std::make_shared<SharedRuns>()](const Cell& cell) {
+    const bool of_dropout = cell.where("of") == static_cast<double>(Of::dropout);
+    const bool with = cell.arm == kWith, norm = with || of_dropout;
+    const double dropout = with || !of_dropout ? cell.where("dropout") : 0;
+    return runs->measure(cell, fmt::format("{} {}", norm, dropout),
+                         [&] { return measure_one(plan, cell, norm, dropout); });
   };
 }
 
+std::vector<std::pair<std::string, double>> at(Of of, double dropout) {
+  return {{"dropout", dropout}, {"of", static_cast<double>(of)}};
+}
+
+std::vector<RatePoint> points_of(const Plan& plan) {
+  std::vector<RatePoint> points;
+  for (const std::string& arm : {kWith, kWithout}) {
+    for (const double dropout : plan.dropouts) {
+      points.push_back({.arm = arm, .at = at(Of::norm, dropout)});
+    }
+  }
+  for (const std::string& arm : {kWith, kWithout}) {
+    for (const double dropout : plan.dropouts) {
+      if (dropout == 0) continue;
+      // Shared with those above.
+      points.push_back({.arm = arm, .at = at(Of::dropout, dropout), .cost = 0.01});
+    }
+  }
+  return points;
+}
+
+std::vector<double> values(const std::vector<Result>& results, const std::string& arm, Of of,
+                           double dropout, const std::string& name) {
+  return values_of(at_point(results, arm, at(of, dropout)), name);
+}
 std::vector<double> values(const std::vector<Result>& results, const std::string& arm,
                            double dropout, const std::string& name) {
-  return values_of(of_arm_at(results, arm, "dropout", dropout), name);
+  return values(results, arm, Of::norm, dropout, name);
 }
 
 /// The share of dropout with which an arm was best on the held-back samples.
 double best_dropout(const std::vector<RatePoint>& points, const std::string& arm) {
   double best = 0, highest = -2;
   for (const RatePoint& point : points) {
-    if (point.arm != arm || point.validation <= highest) continue;
+    if (point.arm != arm || point.at != at(Of::norm, point.at.front().second)) continue;
+    if (point.validation <= highest) continue;
     highest = point.validation;
     best = point.at.front().second;
   }
@@ -155,7 +166,33 @@ std::vector<double> gains(const std::vector<RatePoint>& points, const std::vecto
                      values(results, arm, 0, "accuracy"));
 }
 
-void check(Session& session, const std::vector<RatePoint>& points,
+/// The share of dropout, above 0, that is best on top of batch norm, as far as held-back samples
+/// tell: of the sum over both arms, which is the same where they are exchanged. The other arm has
+/// none, whatever the share.
+double best_on_top(const Plan& plan, const std::vector<RatePoint>& points) {
+  double best = 0, highest = -4;
+  for (const double dropout : plan.dropouts) {
+    if (dropout == 0) continue;
+    double sum = 0;
+    for (const RatePoint& point : points) {
+      if (point.at == at(Of::dropout, dropout)) sum += point.validation;
+    }
+    if (sum <= highest) continue;
+    highest = sum;
+    best = dropout;
+  }
+  return best;
+}
+
+/// What that adds, seed by seed.
+std::vector<double> added_on_top(const Plan& plan, const std::vector<RatePoint>& points,
+                                 const std::vector<Result>& results) {
+  const double dropout = best_on_top(plan, points);
+  return differences(values(results, kWith, Of::dropout, dropout, "accuracy"),
+                     values(results, kWithout, Of::dropout, dropout, "accuracy"));
+}
+
+void check(Session& session, const Plan& plan, const std::vector<RatePoint>& points,
            const std::vector<Result>& results) {
   const auto less = [&](const std::string& name) {
     return differences(values(results, kWithout, 0, name), values(results, kWith, 0, name));
@@ -165,9 +202,11 @@ void check(Session& session, const std::vector<RatePoint>& points,
   session.add(check_difference("smaller gap of cross-entropy between test and training, no dropout",
                                "gap, without − with", less("loss gap"), 0.01));
   session.add(check_difference(
-      "less to gain by dropout",
-      "points of test accuracy gained by the best dropout, without − with",
+      "less to gain by dropout", "test accuracy gained by the best dropout, without − with",
       differences(gains(points, results, kWithout), gains(points, results, kWith)), 0.005));
+  session.add(check_difference("not enough alone: dropout on top of batch norm still adds accuracy",
+                               "test accuracy, with dropout − batch norm alone",
+                               added_on_top(plan, points, results), 0.005));
 }
 
 Chart gap_chart(const Plan& plan, const std::vector<Result>& results) {
@@ -182,8 +221,8 @@ Chart gap_chart(const Plan& plan, const std::vector<Result>& results) {
   int color = 0;
   for (const std::string& arm : {kWith, kWithout}) {
     ChartSeries test, training;
-    test.name = arm + ", test";
-    training.name = arm + ", training";
+    test.name = name_of(arm) + ", test";
+    training.name = name_of(arm) + ", training";
     training.dash = true;
     test.color = training.color = color++;
     for (const double dropout : plan.dropouts) {
@@ -198,7 +237,7 @@ Chart gap_chart(const Plan& plan, const std::vector<Result>& results) {
 
 void draw(Session& session, const Plan& plan, const std::vector<Result>& results) {
   session.add(gap_chart(plan, results));
-  const auto with = of_arm_at(results, kWith, "dropout", 0);
+  const auto with = at_point(results, kWith, at(Of::norm, 0));
   if (!with.front()->measurement.series.contains("mean, first")) return;  // played by the other arm
   Chart noise{.id = "noise",
               .title = "Noise of a batch's mean and deviation",
@@ -232,7 +271,7 @@ DataTable table_of(const Plan& plan, const std::vector<RatePoint>& points,
       const auto percent = [&](const std::string& name) {
         return percent_text(interval_of(values(results, arm, dropout, name)));
       };
-      table.rows.push_back({fmt::format("{}, dropout {:g}", arm, dropout),
+      table.rows.push_back({fmt::format("{}, dropout {:g}", name_of(arm), dropout),
                             fmt::format("{:g}", points[i++].rate), percent("accuracy"),
                             percent("training accuracy"), percent("gap"),
                             interval_text(interval_of(values(results, arm, dropout, "loss gap")))});
@@ -254,9 +293,15 @@ std::vector<std::string> setup(const Session& session, const Plan& plan) {
           "held-back samples after as many steps with another seed, and so is the share that "
           "counts as its best; then {} seeds each. Both accuracies are taken in eval mode.",
           plan.rates.size(), session.seeds()),
-      "The noise is that of the trained networks without dropout, over batches of the training "
-      "part "
-      "in training mode."};
+      "What is asked of batch norm is asked with as much dropout in both arms. Whether batch norm "
+      "is "
+      "enough alone is asked of dropout, with batch norm in both: the share above 0 that is best "
+      "on "
+      "top of it on held-back samples, against none.",
+      fmt::format("The noise is that of the trained networks without dropout in training mode, at "
+                  "every size over {} batches whose samples are drawn from the training part with "
+                  "replacement.",
+                  kNoiseBatches)};
 }
 
 std::string points_text(const std::vector<double>& values) {
@@ -267,24 +312,18 @@ std::string points_text(const std::vector<double>& values) {
 
 void run(Session& session) {
   const Plan plan = plan_of(session);
-  std::vector<RatePoint> points;
-  for (const std::string& arm : {kWith, kWithout}) {
-    for (const double dropout : plan.dropouts) {
-      points.push_back({.arm = arm, .at = {{"dropout", dropout}}});
-    }
-  }
+  std::vector<RatePoint> points = points_of(plan);
   session.expect(cost_of(session, points, plan.rates.size()));
   const Measure measure = measure_with(plan);
   find_rates(session, points, plan.rates, measure);
   const std::vector<Result> results = session.measure(final_cells(session, points), measure);
   session.describe(setup(session, plan));
-  check(session, points, results);
+  check(session, plan, points, results);
   draw(session, plan, results);
   session.add(table_of(plan, points, results));
   session.conclude(fmt::format(
       "Without dropout, training and test accuracy lay {} apart with batch norm and {} without; "
-      "the "
-      "best dropout added {} with batch norm and {} without.",
+      "the best dropout added {} with batch norm and {} without.",
       points_text(values(results, kWith, 0, "gap")),
       points_text(values(results, kWithout, 0, "gap")), points_text(gains(points, results, kWith)),
       points_text(gains(points, results, kWithout))));
@@ -296,7 +335,9 @@ Experiment regularization() {
   return {
       .name = "regularization",
       .title = "A mild regularizer",
-      .claim = "Batch norm regularizes a little, so that less dropout is needed.",
+      .claim =
+          "Batch norm regularizes a little, so that less dropout is needed, but it is not enough "
+          "alone.",
       .source =
           "Ioffe and Szegedy 2015, sections 3.4 and 4.2.1, "
           "https://arxiv.org/abs/1502.03167; Luo et al. 2019, "
@@ -307,8 +348,12 @@ Experiment regularization() {
           "statistics bring?",
       .supports =
           "With batch norm a smaller gap of accuracy and of cross-entropy, and less "
-          "accuracy to be gained by dropout.",
-      .contradicts = "As large a gap with batch norm, or as much to gain by dropout.",
+          "accuracy to be gained by dropout; and still some to be gained by dropout on top of it: "
+          "two of these four, and the opposite of none.",
+      .contradicts =
+          "A larger gap with batch norm, more to gain by dropout with it than without, or accuracy "
+          "that dropout on top of it costs. Where it makes no difference, or there is nothing to "
+          "gain, a check stays unclear.",
       .practice =
           {"Do not count on batch norm as the only regularizer: where data are few, dropout, "
            "weight decay or augmentation still help on top of it; choose their strength anew "
