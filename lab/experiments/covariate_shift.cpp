@@ -234,9 +234,12 @@ Experiment covariate_shift() {
               "How far do the distributions of the last hidden layer's inputs move during "
               "training, in units of their spread, with and without batch norm?",
           .supports =
-              "Less drift with batch norm, behind the normalization and before it, each "
-              "arm at its best learning rate and both at the same one.",
-          .contradicts = "As much drift or more.",
+              "With batch norm medians that drift less and spreads that change less, behind the "
+              "normalization and before it, each arm at its best learning rate; and medians that "
+              "drift less with both at the same rate.",
+          .contradicts =
+              "Medians that drift more with batch norm, or spreads that change more, by a fifth or "
+              "more. As much drift leaves a check unclear.",
           .practice =
               {"Take batch norm for what it does to training, not as a cure of shifting inputs: "
                "later work found that it trains better even where shift is put back in.",

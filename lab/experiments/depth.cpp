@@ -289,10 +289,11 @@ Experiment depth() {
           "and how large are their layers' gradients before the first step?",
       .supports =
           "Higher accuracy with batch norm in networks of 16 layers and more, and "
-          "gradients of more equal size, from either initialization.",
+          "gradients of more equal size in the deepest of them, from either initialization.",
       .contradicts =
-          "Deep networks that train as well without, or gradients that differ more "
-          "with batch norm.",
+          "Deep networks that are more accurate without, by two points or more, or gradients that "
+          "differ more with batch norm. Networks that train as well without leave a check unclear, "
+          "and so do depths at which neither trains.",
       .practice =
           {"Beyond some twenty layers use residual connections as well: batch norm alone makes "
            "gradients of deep plain networks explode at the start, by a factor of about 1.2 per "

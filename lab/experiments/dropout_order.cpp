@@ -287,7 +287,9 @@ Experiment dropout_order() {
           .supports =
               "With dropout before, a larger shift of the variance, a lower accuracy, and "
               "more accuracy that comes back with statistics taken without dropout.",
-          .contradicts = "As high an accuracy with dropout before batch norm.",
+          .contradicts =
+              "With dropout behind, a larger shift of the variance, a lower accuracy, or more that "
+              "comes back. As high an accuracy either way leaves a check unclear.",
           .practice =
               {"Place dropout behind the last batch norm, which in most networks means just before "
                "the output layer.",

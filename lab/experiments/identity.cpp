@@ -317,9 +317,12 @@ Experiment identity() {
               "How far is a batch norm from the identity with γ and β set to the batch's own "
               "spread and mean, how far does gradient descent get there, and what remains?",
           .supports =
-              "Errors at the last digits of float32 and float64 by hand; learned, errors "
-              "far below those of a layer without γ and β.",
-          .contradicts = "Errors like those of a layer without γ and β.",
+              "Errors below those of a layer without γ and β: by hand at the last digits, 6 "
+              "decades lower in float32 and 14 in float64; learned, 3 decades lower from one "
+              "batch, and half a decade in evaluation from fresh ones.",
+          .contradicts =
+              "Errors that are as much higher with γ and β. Errors like those of a layer "
+              "without them, or lower by less than that, leave a check unclear.",
           .practice =
               {"Keep γ and β where nothing behind the layer can scale and shift; in front of a "
                "linear layer γ may be left out, as it can take its part.",

@@ -274,8 +274,11 @@ Experiment initialization() {
           "learning rate?",
       .supports =
           "Higher accuracy with batch norm where weights begin too small and where they "
-          "begin too large, and more scales at which it is near its best.",
-      .contradicts = "Accuracies that depend on the scale as much with batch norm, or more.",
+          "begin too large, and more scales at which it is near the best of both arms.",
+      .contradicts =
+          "Lower accuracy with batch norm where weights begin too small or too large, by a point "
+          "or more, or fewer scales near the best. Accuracies that depend on the scale as much "
+          "leave a check unclear.",
       .practice =
           {"Initialize as usual (He for ReLU) with batch norm as well: it forgives a wrong "
            "scale, it does not replace a right one.",

@@ -266,7 +266,10 @@ Experiment landscape() {
               "With batch norm a smaller range of the loss, a smaller change of the "
               "gradient, also for the distance moved; noisy batch norm still trains better "
               "than none.",
-          .contradicts = "Changes as large with batch norm, or noise that undoes its help.",
+          .contradicts =
+              "A larger range of the loss or change of the gradient with batch norm, by a fifth or "
+              "more, or noisy batch norm that trains worse than none. Changes that are as large "
+              "leave a check unclear, and so does noise that takes no more than batch norm's help.",
           .practice =
               {"With batch norm try learning rates several times larger than without: steps stay "
                "predictable for longer.",

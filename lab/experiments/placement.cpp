@@ -210,7 +210,9 @@ Experiment placement() {
       .supports =
           "Higher accuracy before than after, at the end and on average over the run, with either "
           "activation.",
-      .contradicts = "Higher accuracy after.",
+      .contradicts =
+          "Higher accuracy after, at the end or on average, with either activation. Where both are "
+          "as accurate, a check stays unclear.",
       .practice =
           {"Keep to before where a published network does: its recipe was found with it, and "
            "batch norm folds into the layer before it at inference.",
