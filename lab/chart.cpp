@@ -93,8 +93,10 @@ Json to_json(const std::string& experiment, const Check& check) {
           {"lo", number(check.interval.lo)},
           {"hi", number(check.interval.hi)},
           {"n", check.interval.n},
-          {"neutral", check.neutral},
+          {"judge", lab::name_of(check.judge)},
+          {"neutral", check.neutral()},
           {"margin", check.margin},
+          {"needed", numbers({check.needed().first, check.needed().second})},
           {"outcome", lab::name_of(check.outcome)}};
 }
 

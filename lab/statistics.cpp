@@ -26,6 +26,11 @@ Outcome outcome_of(const Interval& of_difference, double margin) {
   return Outcome::unclear;
 }
 
+/// Of the ratio whose logarithms gave the interval.
+Interval ratio_of(const Interval& of_logs) {
+  return {std::exp(of_logs.mean), std::exp(of_logs.lo), std::exp(of_logs.hi), of_logs.n};
+}
+
 }  // namespace
 
 double student_t(std::int64_t degrees) {
@@ -98,17 +103,35 @@ std::vector<double> log_ratios(std::span<const double> a, std::span<const double
 Check check_difference(std::string text, std::string quantity, std::span<const double> values,
                        double margin) {
   const Interval interval = interval_of(values);
-  return {std::move(text), std::move(quantity), interval, 0, margin, outcome_of(interval, margin)};
+  return {std::move(text), std::move(quantity),         interval, Judge::difference,
+          margin,          outcome_of(interval, margin)};
 }
 
 Check check_ratio(std::string text, std::string quantity, std::span<const double> logs,
                   double margin) {
-  Interval interval = interval_of(logs);
-  const Outcome outcome = outcome_of(interval, std::log(margin));
-  interval.mean = std::exp(interval.mean);
-  interval.lo = std::exp(interval.lo);
-  interval.hi = std::exp(interval.hi);
-  return {std::move(text), std::move(quantity), interval, 1, margin, outcome};
+  const Interval interval = interval_of(logs);
+  return {std::move(text),
+          std::move(quantity),
+          ratio_of(interval),
+          Judge::ratio,
+          margin,
+          outcome_of(interval, std::log(margin))};
+}
+
+Check check_alike(std::string text, std::string quantity, std::span<const double> logs,
+                  double band) {
+  const Interval interval = ratio_of(interval_of(logs));
+  Outcome outcome = Outcome::unclear;
+  if (interval.lo >= 1 / band && interval.hi <= band) outcome = Outcome::yes;
+  if (interval.lo > band) outcome = Outcome::no;
+  return {std::move(text), std::move(quantity), interval, Judge::alike, band, outcome};
+}
+
+std::pair<double, double> Check::needed() const {
+  const bool no = outcome == Outcome::no;
+  if (judge == Judge::alike) return {no ? margin : 1 / margin, no ? kInfinity : margin};
+  if (!no) return {margin, kInfinity};
+  return {-kInfinity, judge == Judge::difference ? 0 - margin : 1 / margin};
 }
 
 Verdict verdict_of(std::span<const Check> checks) {
@@ -134,6 +157,18 @@ std::string_view name_of(Outcome outcome) {
       break;
   }
   return "unclear";
+}
+
+std::string_view name_of(Judge judge) {
+  switch (judge) {
+    case Judge::ratio:
+      return "ratio";
+    case Judge::alike:
+      return "alike";
+    case Judge::difference:
+      break;
+  }
+  return "difference";
 }
 
 std::string_view name_of(Verdict verdict) {

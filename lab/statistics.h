@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace evenkeel::lab {
@@ -29,14 +30,28 @@ std::vector<double> log_ratios(std::span<const double> a, std::span<const double
 
 enum class Outcome : std::uint8_t { yes, no, unclear };
 
+/// How a check judges its quantity.
+enum class Judge : std::uint8_t {
+  difference,  ///< 0 where both arms are alike; above it speaks for the claim
+  ratio,       ///< 1 where both arms are alike, and a geometric mean; above it speaks for the claim
+  alike        ///< a ratio again, of which the claim says that it is 1: cost of the one / the other
+};
+
 /// One comparison that speaks for or against a claim.
 struct Check {
   std::string text;      ///< what the claim says: "fewer steps to 90 % accuracy"
   std::string quantity;  ///< what was compared: "steps without / steps with"
   Interval interval;     ///< of the quantity, in its own unit
-  double neutral = 0;    ///< the quantity where both arms are alike: 0, or 1 of a ratio
-  double margin = 0;     ///< how far from it the mean must lie to matter, in the quantity's unit
+  Judge judge = Judge::difference;
+  double margin = 0;  ///< the smallest value that matters, in the quantity's unit; alike: the band
   Outcome outcome = Outcome::unclear;
+
+  /// The quantity where both arms are alike.
+  double neutral() const { return judge == Judge::difference ? 0 : 1; }
+  /// From where to where the mean had to lie for a no, if it is one, else for a yes: from the
+  /// margin on, or up to its mirror image; ±∞ where nothing bounds it. Alike: where the interval
+  /// had to, in the band or above it.
+  std::pair<double, double> needed() const;
 };
 
 /// Positive differences speak for the claim. yes: the whole interval lies above 0 and the mean at
@@ -47,6 +62,13 @@ Check check_difference(std::string text, std::string quantity, std::span<const d
 /// The same for logarithms of a ratio, which is shown as such; `margin` above 1.
 Check check_ratio(std::string text, std::string quantity, std::span<const double> logs,
                   double margin = 1);
+/// For claims of equality, of logarithms of a ratio whose larger values are the worse ones, such as
+/// time with / time without. yes: the whole interval lies within 1 / `band` to `band`, which is
+/// above 1; no: all of it lies above `band`; else unclear. Exchanged arms do not turn it round
+/// (what is alike stays alike), and of a network and itself it says nothing: the session leaves it
+/// unclear where the arms are identical.
+Check check_alike(std::string text, std::string quantity, std::span<const double> logs,
+                  double band);
 
 enum class Verdict : std::uint8_t { supported, not_supported, mixed, undecided, skipped, failed };
 
@@ -55,6 +77,7 @@ enum class Verdict : std::uint8_t { supported, not_supported, mixed, undecided, 
 Verdict verdict_of(std::span<const Check> checks);
 
 std::string_view name_of(Outcome outcome);
+std::string_view name_of(Judge judge);
 std::string_view name_of(Verdict verdict);
 
 }  // namespace evenkeel::lab

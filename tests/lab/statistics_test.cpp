@@ -2,6 +2,7 @@
 #include "lab/statistics.h"
 
 #include <cmath>
+#include <limits>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -79,8 +80,53 @@ TEST(Check, of_a_ratio_is_shown_as_one) {
   const Check check = check_ratio("", "", log_ratios(List{2, 4, 8}, List{1, 2, 4}), 1.5);
   EXPECT_NEAR(check.interval.mean, 2, 1e-12);
   EXPECT_EQ(check.outcome, Outcome::yes);
-  EXPECT_EQ(check.neutral, 1);
+  EXPECT_EQ(check.neutral(), 1);
+  EXPECT_EQ(check.judge, Judge::ratio);
   EXPECT_THROW(log_ratios(List{1}, List{1, 2}), ShapeError);
+}
+
+TEST(CheckAlike, says_yes_where_the_whole_interval_lies_in_the_band) {
+  const auto outcome = [](const List& ratios) {
+    return check_alike("", "", log_ratios(ratios, List(ratios.size(), 1)), 1.05).outcome;
+  };
+  EXPECT_EQ(outcome({1.00, 1.01, 0.99, 1.02, 1.00}), Outcome::yes);
+  EXPECT_EQ(outcome({0.98, 0.98, 0.98, 0.98, 0.98}), Outcome::yes);      // cheaper, and hardly
+  EXPECT_EQ(outcome({1.04, 1.06, 1.05, 1.03, 1.07}), Outcome::unclear);  // over the edge
+  EXPECT_EQ(outcome({0.90, 1.10, 1.00, 0.95, 1.05}), Outcome::unclear);  // too wide
+  EXPECT_EQ(outcome({1.20, 1.21, 1.19, 1.20, 1.22}), Outcome::no);
+  EXPECT_EQ(outcome({0.80, 0.81, 0.79, 0.80, 0.82}), Outcome::unclear);  // not alike, not worse
+  EXPECT_EQ(outcome({1.20, std::nan(""), 1.19}), Outcome::unclear);
+  EXPECT_EQ(outcome({1.00}), Outcome::unclear);  // of one value nothing is known
+}
+
+TEST(CheckAlike, is_a_ratio_with_its_band) {
+  const Check check = check_alike("", "", log_ratios(List{1, 1}, List{1, 1}), 1.25);
+  EXPECT_EQ(check.judge, Judge::alike);
+  EXPECT_EQ(check.neutral(), 1);
+  EXPECT_EQ(check.interval.mean, 1);
+  EXPECT_EQ(check.needed(), std::pair(0.8, 1.25));
+}
+
+RC_GTEST_PROP(CheckAlike, stays_where_the_arms_are_exchanged, (const List& some)) {
+  List logs, negated;
+  for (const double value : some) logs.push_back(std::remainder(value, 0.2));
+  for (const double value : logs) negated.push_back(-value);
+  const Outcome there = check_alike("", "", logs, 1.05).outcome;
+  const Outcome back = check_alike("", "", negated, 1.05).outcome;
+  RC_ASSERT((there == Outcome::yes) == (back == Outcome::yes));
+  RC_ASSERT(there != Outcome::no || back == Outcome::unclear);
+}
+
+TEST(Check, says_what_its_mean_needed) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  using Pair = std::pair<double, double>;
+  EXPECT_EQ(check_difference("", "", List{3, 3}, 2).needed(), Pair(2, kInfinity));
+  EXPECT_EQ(check_difference("", "", List{-3, -3}, 2).needed(), Pair(-kInfinity, -2));
+  EXPECT_EQ(check_difference("", "", List{-3, 3}, 2).needed(), Pair(2, kInfinity));
+  const List ones{1, 1}, twos{2, 2};
+  EXPECT_EQ(check_ratio("", "", log_ratios(twos, ones), 1.25).needed(), Pair(1.25, kInfinity));
+  EXPECT_EQ(check_ratio("", "", log_ratios(ones, twos), 1.25).needed(), Pair(-kInfinity, 0.8));
+  EXPECT_EQ(check_alike("", "", log_ratios(twos, ones), 1.25).needed(), Pair(1.25, kInfinity));
 }
 
 Check with(Outcome outcome) {

@@ -304,9 +304,22 @@ class PageTest(unittest.TestCase):
         self.show()
         rows = self.run_js("return [...document.querySelectorAll('#experiment-1 .checks tbody tr')]"
                            ".map(r => [...r.children].map(c => c.textContent))")
-        self.assertEqual(rows[0], ["fewer steps to 90 % accuracyratio of steps, without / with (geometric mean)", "yes",
-                                   "1.21", "1.12 to 1.30", "1", "", "5"])
-        self.assertEqual([row[1] for row in rows], ["yes", "yes", "unclear", "no"])
+        self.assertEqual(rows[0], ["fewer steps to 90 % accuracysteps, without / with (geometric mean)", "yes",
+                                   "1.21", "1.14 to 1.28", "from 1.1", "", "5"])
+        self.assertEqual([row[1] for row in rows], ["yes", "unclear", "no", "yes"])
+        self.assertEqual([row[4] for row in rows], ["from 1.1", "from 0", "up to 0.9091", "0.9524 to 1.05"])
+        self.assertEqual(["geometric" in row[0] for row in rows], [True, False, True, True])
+
+    def test_the_picture_of_a_check_has_its_scale(self):
+        self.show()
+        places = "return [...document.querySelectorAll('#experiment-1 .checks .interval')].map(p => ['.neutral', '.needed']" \
+                 ".map(c => [...p.querySelectorAll(c)].map(n => Number(n.getAttribute('d').match(/M([0-9.]+)/)[1]))))"
+        pictures = self.run_js(places)
+        self.assertEqual([(len(neutral), len(needed)) for neutral, needed in pictures], [(1, 1), (1, 1), (1, 1), (1, 2)])
+        self.assertLess(pictures[0][0], pictures[0][1])  # a yes lies above no difference
+        self.assertGreater(pictures[2][0], pictures[2][1])  # a no below
+        (middle,), (low, high) = pictures[3]
+        self.assertAlmostEqual(middle, (low + high) / 2, delta=0.2)  # of a ratio, its logarithm
 
     def test_structure_for_those_who_do_not_see_it(self):
         for page in (self.lab, self.runs):

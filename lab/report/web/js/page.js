@@ -76,7 +76,7 @@ function factLine(about) {
           about.budget && `${textOf(about.budget)} run`,
           textsOf(about.data).length > 0 && `data: ${textsOf(about.data).join(', ')}`,
           seeds !== null && counted(seeds, 'seed'),
-          textOf(about.machine), textOf(about.threads_note)].filter(Boolean).join(' · ');
+          textOf(about.machine)].filter(Boolean).join(' · ');
 }
 
 /** Marks in the contents what is being read. */

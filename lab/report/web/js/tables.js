@@ -37,47 +37,78 @@ function chartTable(chart) {
   return plainTable(columns, rows, `${chart.title}: ${titleOfY(chart)}`);
 }
 
-/** The interval of a check beside what was needed, on a line of its own scale. */
+/** A check as it is drawn: what is no number is null. */
+function readCheck(check) {
+  const [mean, lo, hi, neutral, n] =
+      ['mean', 'lo', 'hi', 'neutral', 'n'].map(key => numberOf(check[key]));
+  const [from, to] = [0, 1].map(end => numberOf(listOf(check.needed)[end]));
+  const judge = textOf(check.judge);
+  return {mean, lo, hi, neutral, n, from, to, ratio: judge === 'ratio' || judge === 'alike'};
+}
+
+/** The interval, the line of no difference and what was needed; of ratios, their logarithms. */
 function intervalPicture(check) {
-  const [mean, lo, hi, margin] = ['mean', 'lo', 'hi', 'margin'].map(key => numberOf(check[key]));
-  if (mean === null || lo === null || hi === null || margin === null) return null;
-  const all = [mean, lo, hi, margin];
-  const log = check.log === true && all.every(value => value > 0);
-  const at = value => (log ? Math.log(value) : value);
+  const {mean, lo, hi, neutral, from, to, ratio} = readCheck(check);
+  if (mean === null || lo === null || hi === null) return null;
+  const bounds = [from, to].filter(value => value !== null);
+  const all = [mean, lo, hi, ...bounds, ...(neutral === null ? [] : [neutral])];
+  const at = value => (ratio && all.every(one => one > 0) ? Math.log(value) : value);
   const [first, last] = [Math.min(...all.map(at)), Math.max(...all.map(at))];
   const part = value => (last > first ? (at(value) - first) / (last - first) : 0.5);
   const x = value => (6 + 108 * part(value)).toFixed(1);
   const entry = entryOf(kOutcomes, textOf(check.outcome));
   const look = {viewBox: '0 0 120 20', class: `interval tone-${entry.tone}`, 'aria-hidden': 'true'};
   return svg('svg', look,
-      svg('path', {d: `M${x(margin)} 1v18`, class: 'needed'}),
+      neutral === null ? null : svg('path', {d: `M${x(neutral)} 1v18`, class: 'neutral'}),
+      bounds.map(value => svg('path', {d: `M${x(value)} 1v18`, class: 'needed'})),
       svg('path', {d: `M${x(lo)} 10H${x(hi)}M${x(lo)} 6v8M${x(hi)} 6v8`, class: 'line'}),
       svg('circle', {cx: x(mean), cy: 10, r: 4, class: 'fill'}));
 }
 
+/** 'from 1.1', 'up to 0.9091', '0.9524 to 1.05' */
+function neededText({from, to}) {
+  if (from !== null && to !== null) return `${formatNumber(from)} to ${formatNumber(to)}`;
+  if (from !== null) return `from ${formatNumber(from)}`;
+  return to === null ? kMissing : `up to ${formatNumber(to)}`;
+}
+
 function checkRow(check) {
-  const [mean, lo, hi, margin] = ['mean', 'lo', 'hi', 'margin'].map(key => numberOf(check[key]));
+  const read = readCheck(check);
+  const {mean, lo, hi, n} = read;
   const [middle, low, high] = formatTogether(mean, lo, hi);
-  const n = numberOf(check.n);
   return el('tr', {},
       el('th', {scope: 'row'}, textOf(check.text),
          el('span', {class: 'quantity'}, textOf(check.quantity),
-            check.log === true ? ' (geometric mean)' : null)),
+            read.ratio ? ' (geometric mean)' : null)),
       el('td', {}, outcomeMark(textOf(check.outcome))),
       el('td', {class: 'number'}, middle),
       el('td', {class: 'number'}, lo === null && hi === null ? kMissing : `${low} to ${high}`),
-      el('td', {class: 'number'}, formatNumber(margin)),
+      el('td', {class: 'number'}, neededText(read)),
       el('td', {class: 'picture'}, intervalPicture(check)),
       el('td', {class: 'number'}, n === null ? kMissing : formatNumber(n)));
 }
 
+const kHowCompared =
+    'Yes: the whole interval lies on the claim’s side of no difference (the solid line), and the ' +
+    'mean at least as far from it as needed (dashed); no: the same on the other side.';
+const kHowAlike =
+    'Where the claim is that two cost the same, yes: the whole interval lies between the dashed ' +
+    'lines; no: all of it lies above them.';
+
+/** How outcomes come about, of the kinds of check that there are here. */
+function checksNote(checks) {
+  const alike = checks.filter(check => textOf(check.judge) === 'alike').length;
+  const parts = [alike < checks.length ? kHowCompared : '', alike > 0 ? kHowAlike : '',
+                 'Everything else is unclear.'];
+  return el('p', {class: 'note'}, parts.filter(Boolean).join(' '));
+}
+
 function checksTable(checks) {
-  const columns = ['what was compared', 'outcome', 'mean', '95 % interval', 'needed beyond', '',
-                   'seeds'];
+  const columns = ['what was compared', 'outcome', 'mean', '95 % interval', 'needed', '', 'seeds'];
   const head = columns.map(column => (column === ''
       ? el('td', {class: 'picture', 'aria-hidden': 'true'}) : el('th', {scope: 'col'}, column)));
-  return framed(el('table', {class: 'checks'}, el('thead', {}, el('tr', {}, head)),
-                   el('tbody', {}, checks.map(checkRow))), 'Checks');
+  return [framed(el('table', {class: 'checks'}, el('thead', {}, el('tr', {}, head)),
+                    el('tbody', {}, checks.map(checkRow))), 'Checks'), checksNote(checks)];
 }
 
 /** Columns of raw cells: whatever any of them has. */
