@@ -57,6 +57,13 @@ Measurement Session::obtain(const Cell& cell, const Measure& measure) {
   return measurement;
 }
 
+void Session::add(Check check) {
+  if (options_.arms == Arms::identical && check.judge == Judge::alike) {
+    check.outcome = Outcome::unclear;
+  }
+  checks_.push_back(std::move(check));
+}
+
 void Session::report(double cost) {
   CellProgress progress;
   {

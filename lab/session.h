@@ -35,6 +35,7 @@ struct SessionOptions {
   /// Seconds since some moment; replaced by tests that need times to repeat.
   std::function<double()> clock = {};
 };
+};
 
 class Session {
  public:
@@ -73,7 +74,9 @@ class Session {
   void describe(std::vector<std::string> setup) { setup_ = std::move(setup); }
   void add(Chart chart) { charts_.push_back(std::move(chart)); }
   void add(DataTable table) { tables_.push_back(std::move(table)); }
-  void add(Check check) { checks_.push_back(std::move(check)); }
+  /// A network is like itself whatever the claim: with identical arms a check of equality
+  /// (check_alike) is left unclear.
+  void add(Check check);
   /// One sentence with the figures.
   void conclude(std::string summary) { summary_ = std::move(summary); }
 
