@@ -200,7 +200,8 @@ Finding Lab::run(const Experiment& experiment) {
                                    .seeds = options_.seeds,
                                    .jobs = options_.jobs > 0 ? options_.jobs : max_threads(),
                                    .arms = options_.arms,
-                                   .clock = options_.clock};
+                                   .clock = options_.clock,
+                                   .plant = options_.plant};
     session_options.progress = [this](const CellProgress& progress) {
       const std::scoped_lock lock(mutex_);
       listener_.on_progress(progress, time_.left(progress));

@@ -19,7 +19,8 @@ struct LabOptions {
   std::filesystem::path out = "runs/lab";
   std::string command = "evenkeel lab";  ///< shown in the report
   std::string version;
-  std::function<double()> clock = {};  ///< see SessionOptions
+  std::function<double()> clock = {};                                  ///< see SessionOptions
+  std::function<Measurement(const Cell&, const Measure&)> plant = {};  ///< see SessionOptions
 };
 
 /// What came of one experiment.

@@ -50,7 +50,7 @@ Measurement Session::obtain(const Cell& cell, const Measure& measure) {
   Cell played = cell;
   played.arm = played_by(cell.arm);
   const double start = steady_seconds();
-  Measurement measurement = measure(played);
+  Measurement measurement = options_.plant ? options_.plant(played, measure) : measure(played);
   measurement.seconds = steady_seconds() - start;
   journal_.add(experiment_.name, {cell, measurement});
   report(cell.cost);

@@ -1,7 +1,9 @@
 // The lab as a whole, on the smallest budget: every experiment runs, identical arms decide nothing,
-// results repeat, interruptions lose nothing.
+// planted networks decide either way, results repeat, interruptions lose nothing.
 #include "lab/lab.h"
 
+#include <atomic>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -9,6 +11,7 @@
 
 #include "lab/folder.h"
 #include <evenkeel/core/error.h>
+#include <evenkeel/core/memory.h>
 
 namespace evenkeel::lab {
 namespace {
@@ -50,6 +53,35 @@ LabOptions trial(const std::filesystem::path& out, std::vector<std::string> name
 LabResult run(const LabOptions& options) {
   Ear ear;
   return run_lab(options, ear);
+}
+
+/// Goes on by 2^-30 s for each byte that is allocated: the same work takes the same time on any
+/// machine, to the last digit, and other work another.
+class WorkClock {
+ public:
+  WorkClock() {
+    set_allocation_hook([this](std::size_t bytes) {
+      bytes_ += bytes;
+      return true;
+    });
+  }
+  ~WorkClock() { set_allocation_hook({}); }
+  WorkClock(const WorkClock&) = delete;
+  WorkClock& operator=(const WorkClock&) = delete;
+
+  double now() const { return std::ldexp(static_cast<double>(bytes_), -30); }
+
+ private:
+  std::atomic<std::size_t> bytes_ = 0;
+};
+
+std::vector<Json> lines_of_kind(const LabResult& result, const std::string& kind) {
+  std::vector<Json> found;
+  for (const std::string& text : lines_of(result.results)) {
+    Json line = Json::parse(text);
+    if (line.at("kind") == kind) found.push_back(std::move(line));
+  }
+  return found;
 }
 
 /// Lines without times, for comparison.
@@ -117,15 +149,127 @@ TEST_P(EachExperiment, runs_and_says_everything_that_the_page_needs) {
 
 TEST_P(EachExperiment, is_undecided_where_the_arms_are_identical) {
   const Folder folder;
+  const WorkClock clock;
   LabOptions options = trial(folder / "lab", {GetParam()});
   options.arms = Arms::identical;
-  if (find_experiment(GetParam()).timed) options.clock = [] { return 0.0; };
+  const bool timed = find_experiment(GetParam()).timed;
+  if (timed) options.clock = [&] { return clock.now(); };
   const LabResult result = run(options);
   EXPECT_EQ(result.findings[0].verdict, Verdict::undecided) << result.findings[0].summary;
-  for (const std::string& text : lines_of(result.results)) {
-    const Json line = Json::parse(text);
-    if (line.at("kind") != "check") continue;
+  for (const Json& line : lines_of_kind(result, "check")) {
     EXPECT_EQ(line.at("outcome"), "unclear") << line.dump();
+    if (!timed) continue;
+    EXPECT_EQ(number_from(line.at("mean")), 1) << line.dump();  // measured, and equal
+  }
+}
+
+/// What is measured of a network that is known. Of the rest of a measurement no check knows.
+void plant(Measurement& measurement, bool good) {
+  for (auto& [name, value] : measurement.values) {
+    static const std::set<std::string> higher{"accuracy", "validation", "best",   "average",
+                                              "lowered",  "random 2",   "sorted", "shifted"};
+    static const std::set<std::string> lower{
+        "change", "changed",    "drift",     "before_drift", "before_spread",
+        "error",  "eval_error", "gap",       "loss gap",     "gradient spread",
+        "range",  "restored",   "roughness", "shift",        "spread"};
+    if (higher.contains(name)) value = good ? 0.9 : 0.5;
+    if (lower.contains(name)) value = good ? 1e-20 : 1;
+  }
+  // One is where it ends at once, the other only at the end.
+  if (const auto found = measurement.series.find("accuracy"); found != measurement.series.end()) {
+    std::vector<double>& y = found->second.y;
+    std::ranges::fill(y, good ? 0.9 : 0.1);
+    if (!good && !y.empty()) y.back() = 0.5;
+  }
+}
+
+/// Of `cost`, whose cells hold all arms. As its claim says: dearer in training, and as fast as the
+/// network without once folded; else the reverse.
+void plant_cost(Measurement& measurement, bool claimed) {
+  for (auto& [name, value] : measurement.values) {
+    const double training = claimed ? 2 : 0.5, folded = claimed ? 1 : 2;
+    value = name.starts_with("without") ? 1 : name.ends_with("folded_ms") ? folded : training;
+  }
+}
+
+/// The claim's arm is given what a good network measures and the control what a bad one does, and
+/// the reverse: every experiment says yes to the one and no to the other.
+TEST_P(EachExperiment, says_what_planted_networks_say) {
+  const Experiment& experiment = find_experiment(GetParam());
+  for (const bool supports : {true, false}) {
+    const Folder folder;
+    LabOptions options = trial(folder / "lab", {GetParam()});
+    options.plant = [&](const Cell& cell, const Measure& measure) {
+      Measurement measurement = measure(cell);
+      if (experiment.timed) {
+        plant_cost(measurement, supports);
+      } else {
+        plant(measurement, (cell.arm != experiment.contrast.control) == supports);
+      }
+      return measurement;
+    };
+    const LabResult result = run(options);
+    EXPECT_EQ(result.findings[0].verdict, supports ? Verdict::supported : Verdict::not_supported)
+        << result.findings[0].summary;
+    for (const Json& line : lines_of_kind(result, "check")) {
+      EXPECT_NE(line.at("outcome"), supports ? "no" : "yes") << line.dump();
+    }
+  }
+}
+
+/// The same with a network that is really there, in experiments of which a trial tells as much: one
+/// arm's learning rate is so low that it stays as it was drawn.
+TEST(Lab, meets_a_network_that_does_not_learn) {
+  // Whether not to learn is good: what stands still does not drift, and does not overfit.
+  const std::map<std::string, bool> is_good{{"batch-size", false},
+                                            {"covariate-shift", true},
+                                            {"hyper-parameters", false},
+                                            {"placement", false},
+                                            {"regularization", true}};
+  for (const auto& [name, good] : is_good) {
+    const Contrast& contrast = find_experiment(name).contrast;
+    for (const std::string& arm : {contrast.treatment, contrast.control}) {
+      const Folder folder;
+      LabOptions options = trial(folder / "lab", {name});
+      options.plant = [&](Cell cell, const Measure& measure) {
+        for (auto& [what, value] : cell.at) {
+          if (cell.arm == arm && what == "rate") value = 1e-7;
+        }
+        return measure(cell);
+      };
+      const Verdict wanted =
+          (arm == contrast.treatment) == good ? Verdict::supported : Verdict::not_supported;
+      EXPECT_EQ(run(options).findings[0].verdict, wanted) << name << ": " << arm;
+    }
+  }
+}
+
+/// Networks are built as the arms say, and not renamed when results are read.
+TEST(Lab, builds_what_it_times) {
+  const auto values = [](Arms arms) {
+    const Folder folder;
+    const WorkClock clock;
+    LabOptions options = trial(folder / "lab", {"cost"});
+    options.arms = arms;
+    options.clock = [&] { return clock.now(); };
+    return lines_of_kind(run(options), "cell").at(0).at("values");
+  };
+  const Json declared = values(Arms::declared), swapped = values(Arms::swapped),
+             identical = values(Arms::identical);
+  for (const std::string quantity : {"step_ms", "step_bytes", "inference_ms", "folded_ms"}) {
+    const std::string with = "with batch norm: " + quantity, without = "without: " + quantity;
+    const std::string unfused = "with, not fused: " + quantity;
+    EXPECT_GT(declared.at(without), 0) << quantity;
+    if (quantity == "folded_ms") {
+      EXPECT_EQ(declared.at(with), declared.at(without));
+    } else {
+      EXPECT_GT(declared.at(with), declared.at(without)) << quantity;
+    }
+    EXPECT_EQ(swapped.at(with), declared.at(without)) << quantity;
+    EXPECT_EQ(swapped.at(without), declared.at(with)) << quantity;
+    for (const std::string& each : {with, without, unfused}) {
+      EXPECT_EQ(identical.at(each), declared.at(without)) << each;
+    }
   }
 }
 
@@ -210,8 +354,9 @@ TEST(Lab, refuses_numbers_out_of_range) {
   EXPECT_THROW(run(options), UsageError);
 }
 
-/// With treatment and control exchanged every check must say the opposite: a verdict that could not
-/// come out the other way is not measured. At the quick budget, where effects show.
+/// With treatment and control exchanged every check that decides must say the opposite, and the
+/// verdict be the one that follows from that: a verdict that could not come out the other way is
+/// not measured. At the quick budget, where effects show.
 class VerdictLong : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Lab, VerdictLong, ::testing::ValuesIn(names()), [](const auto& each) {
   std::string name = each.param;
@@ -219,45 +364,55 @@ INSTANTIATE_TEST_SUITE_P(Lab, VerdictLong, ::testing::ValuesIn(names()), [](cons
   return name;
 });
 
-std::vector<std::string> outcomes(const LabResult& result) {
-  std::vector<std::string> list;
-  for (const std::string& text : lines_of(result.results)) {
-    const Json line = Json::parse(text);
-    if (line.at("kind") == "check") list.push_back(line.at("outcome").get<std::string>());
+std::vector<Check> checks_of(const LabResult& result) {
+  std::vector<Check> checks;
+  for (const Json& line : lines_of_kind(result, "check")) {
+    Check check;
+    check.text = line.at("text").get<std::string>();
+    for (const Outcome outcome : {Outcome::yes, Outcome::no}) {
+      if (line.at("outcome") == name_of(outcome)) check.outcome = outcome;
+    }
+    for (const Judge judge : {Judge::ratio, Judge::alike}) {
+      if (line.at("judge") == name_of(judge)) check.judge = judge;
+    }
+    checks.push_back(check);
   }
-  return list;
+  return checks;
+}
+
+/// With the arms exchanged. What is alike stays alike, and what was dearer is cheaper, which no
+/// check of equality calls good or bad.
+Outcome mirrored(const Check& check) {
+  const bool alike = check.judge == Judge::alike;
+  if (check.outcome == Outcome::yes) return alike ? Outcome::yes : Outcome::no;
+  if (check.outcome == Outcome::no) return alike ? Outcome::unclear : Outcome::yes;
+  return Outcome::unclear;
 }
 
 TEST_P(VerdictLong, turns_round_where_the_arms_are_exchanged) {
   const Folder folder;
+  const WorkClock clock;
   LabOptions options = trial(folder / "declared", {GetParam()});
   options.budget = Budget::quick;
   options.data = LabOptions().data;
+  if (find_experiment(GetParam()).timed) options.clock = [&] { return clock.now(); };
   const LabResult declared = run(options);
   options.out = folder / "swapped";
   options.arms = Arms::swapped;
   const LabResult swapped = run(options);
-  const auto there = outcomes(declared), back = outcomes(swapped);
-  ASSERT_EQ(there.size(), back.size());
+  std::vector<Check> wanted = checks_of(declared);
+  const std::vector<Check> found = checks_of(swapped);
+  ASSERT_EQ(wanted.size(), found.size());
   int decided = 0;
-  for (std::size_t i = 0; i < there.size(); ++i) {
-    if (there[i] == "unclear") continue;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const bool was_decided = wanted[i].outcome != Outcome::unclear;
+    wanted[i].outcome = mirrored(wanted[i]);
+    if (!was_decided) continue;
     ++decided;
-    if (find_experiment(GetParam()).timed) {
-      EXPECT_NE(back[i], there[i]) << "check " << i;  // times vary, and may decide nothing
-    } else {
-      EXPECT_EQ(back[i], there[i] == "yes" ? "no" : "yes") << "check " << i;
-    }
+    EXPECT_EQ(name_of(found[i].outcome), name_of(wanted[i].outcome)) << wanted[i].text;
   }
   EXPECT_GE(decided, 1) << "nothing is decided";
-  const Verdict verdict = declared.findings[0].verdict;
-  if (find_experiment(GetParam()).timed) return;
-  if (verdict == Verdict::supported) {
-    EXPECT_EQ(swapped.findings[0].verdict, Verdict::not_supported);
-  }
-  if (verdict == Verdict::not_supported) {
-    EXPECT_EQ(swapped.findings[0].verdict, Verdict::supported);
-  }
+  EXPECT_EQ(name_of(swapped.findings[0].verdict), name_of(verdict_of(wanted)));
 }
 
 }  // namespace
