@@ -11,6 +11,7 @@
 #include "command.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
+#include <evenkeel/core/shell_word.h>
 
 namespace evenkeel::app {
 namespace {

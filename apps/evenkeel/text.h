@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,8 +24,6 @@ std::string percent(double part);
 std::string brief(double value, double size, int extra = 0);
 /// "2.1 GiB"
 std::string bytes_text(std::uint64_t bytes);
-/// A path or another word as one would type it in a shell.
-std::string shell_word(const std::filesystem::path& path);
 /// Columns that a terminal shows for UTF-8 text.
 std::size_t width_of(std::string_view text);
 /// Lines of at most `width` columns where the words allow it.

@@ -10,6 +10,7 @@
 #include "text.h"
 #include "train_flags.h"
 #include <evenkeel/core/error.h>
+#include <evenkeel/core/shell_word.h>
 #include <evenkeel/data/source.h>
 #include <evenkeel/model/config.h>
 #include <evenkeel/train/train.h>
@@ -110,7 +111,7 @@ int run_train(const TrainArguments& arguments) {
     print_json(result_json(trainer, result));
   } else if (result.finished) {
     print(fmt::format("\nnext:  evenkeel inspect {0}\n       evenkeel eval {0}\n",
-                      shell_word(result.folder)));
+                      shell_word(result.folder.string())));
   }
   return result.exit_code();
 }

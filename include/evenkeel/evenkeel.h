@@ -10,6 +10,7 @@
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/core/random.h>
 #include <evenkeel/core/shape.h>
+#include <evenkeel/core/shell_word.h>
 #include <evenkeel/core/stored.h>
 #include <evenkeel/core/tensor.h>
 #include <evenkeel/data/dataset.h>

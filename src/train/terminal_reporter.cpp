@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <evenkeel/core/shell_word.h>
 #include <evenkeel/train/reporter.h>
 
 namespace evenkeel::train {
@@ -21,14 +22,6 @@ std::string clock_text(double seconds) {
   const std::int64_t hours = total / 3600, minutes = total / 60 % 60;
   if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, minutes, total % 60);
   return fmt::format("{}:{:02}", minutes, total % 60);
-}
-
-/// A path as one would type it.
-std::string shell_word(const std::string& path) {
-  if (path.find_first_of(" \t\n'\"\\$`&;()<>|*?[]~#!{}") == std::string::npos) return path;
-  std::string quoted = "'";
-  for (const char c : path) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
 }
 
 /// "60,000"
