@@ -44,7 +44,7 @@ double Session::now() const { return options_.clock(); }
 
 Measurement Session::obtain(const Cell& cell, const Measure& measure) {
   if (auto known = journal_.find(experiment_.name, cell)) {
-    report(cell.cost);
+    report(cell.cost, true);
     return *known;
   }
   Cell played = cell;
@@ -53,7 +53,7 @@ Measurement Session::obtain(const Cell& cell, const Measure& measure) {
   Measurement measurement = options_.plant ? options_.plant(played, measure) : measure(played);
   measurement.seconds = steady_seconds() - start;
   journal_.add(experiment_.name, {cell, measurement});
-  report(cell.cost);
+  report(cell.cost, false);
   return measurement;
 }
 
@@ -64,12 +64,13 @@ void Session::add(Check check) {
   checks_.push_back(std::move(check));
 }
 
-void Session::report(double cost) {
+void Session::report(double cost, bool known) {
   CellProgress progress;
   {
     const std::scoped_lock lock(mutex_);
     done_ += cost;
-    progress = {done_, expected_};
+    if (known) known_ += cost;
+    progress = {.done = done_, .known = known_, .expected = expected_};
   }
   if (options_.progress) options_.progress(progress);
 }

@@ -23,6 +23,7 @@ enum class Arms : std::uint8_t {
 /// Hears of progress; called on the thread that runs the experiment or on one that measures.
 struct CellProgress {
   double done = 0;      ///< cost of the finished cells
+  double known = 0;     ///< of those, the ones that were measured before: they took no time
   double expected = 0;  ///< cost of all of them, as far as known
 };
 
@@ -93,15 +94,15 @@ class Session {
 
  private:
   Measurement obtain(const Cell& cell, const Measure& measure);
-  void report(double cost);
+  void report(double cost, bool known);
 
   const Experiment& experiment_;
   Material material_;
   Journal& journal_;
   SessionOptions options_;
   std::map<std::string, std::string> aliases_;
-  double expected_ = 0, done_ = 0;
-  std::mutex mutex_;  // of done_
+  double expected_ = 0, done_ = 0, known_ = 0;
+  std::mutex mutex_;  // of done_ and known_
 
   std::vector<std::string> setup_;
   std::vector<Result> results_;
