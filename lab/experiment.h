@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lab/material.h"
+#include <evenkeel/core/error.h>
 
 namespace evenkeel::lab {
 
@@ -24,6 +25,14 @@ struct Contrast {
   std::string control;
 };
 
+/// Thrown by an experiment that finds only while it plans, before it measures, that the data do not
+/// serve it: the lab takes the next data, or skips it. The message is a reason like that of
+/// why_not.
+class UnsuitableData : public Error {
+ public:
+  using Error::Error;
+};
+
 struct Experiment {
   std::string name;    ///< "convergence"
   std::string title;   ///< "Faster convergence"
@@ -39,6 +48,7 @@ struct Experiment {
   /// Its charts, tables, checks and verdict come of times or bytes, which differ from run to run.
   bool timed = false;
   /// Measures, draws and checks. Throws what it meets; the lab goes on with the next one.
+  /// UnsuitableData where it must be skipped.
   void (*run)(Session& session) = nullptr;
 };
 

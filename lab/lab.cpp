@@ -10,14 +10,20 @@
 #include <fmt/ranges.h>
 
 #include "lab/report/page.h"
+#include "lab/results.h"
+#include "lab/time_left.h"
 #include <evenkeel/core/deterministic.h>
 #include <evenkeel/core/error.h>
 #include <evenkeel/core/parallel.h>
+#include <evenkeel/core/shell_word.h>
 #include <evenkeel/io/file.h>
 #include <evenkeel/norm/isa.h>
 
 namespace evenkeel::lab {
 namespace {
+
+constexpr int kFewestSeeds = 5, kFewestOfTrial = 2, kMostSeeds = 100;
+constexpr int kMostJobs = 256;
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -38,78 +44,17 @@ std::string_view name_of(Arms arms) {
   return arms == Arms::swapped ? "swapped" : arms == Arms::identical ? "identical" : "declared";
 }
 
-/// The data sets that were named, each opened once and only if an experiment takes it.
-class Materials {
- public:
-  explicit Materials(const std::vector<std::string>& specs) {
-    for (const std::string& spec : specs) entries_.push_back({spec, std::nullopt});
-  }
-
-  /// The first that serves; none, with the reasons of all, where none does.
-  const Material* find(Needs needs, std::string& reason) {
-    std::vector<std::string> reasons;
-    for (Entry& entry : entries_) {
-      if (!entry.material) entry.material = open_material(entry.spec);
-      const std::string why = why_not(*entry.material, needs);
-      if (why.empty()) return &*entry.material;
-      reasons.push_back(why);
-    }
-    reason = fmt::format("{}", fmt::join(reasons, "; "));
-    return nullptr;
-  }
-
- private:
-  struct Entry {
-    std::string spec;
-    std::optional<Material> material;
-  };
-  std::vector<Entry> entries_;
-};
-
-/// The rest of the lab at the pace of what is done: seconds per nominal second.
-class TimeLeft {
- public:
-  TimeLeft(const std::vector<const Experiment*>& chosen, Budget budget) {
-    for (const Experiment* one : chosen) nominal_.push_back(nominal(*one, budget));
-  }
-
-  void begin(std::size_t number) {
-    number_ = number;
-    started_ = seconds_now();
-  }
-  void end() {
-    spent_ += seconds_now() - started_;
-    passed_ += nominal_[number_];
-  }
-  double left(const CellProgress& progress) const {
-    double later = 0;
-    for (std::size_t i = number_ + 1; i < nominal_.size(); ++i) later += nominal_[i];
-    const double now = seconds_now() - started_;
-    const double share =
-        progress.expected > 0 ? std::min(progress.done / progress.expected, 1.0) : 0;
-    const double whole = share > 0.05 ? now / share : nominal_[number_];
-    const double pace = passed_ > 0 ? spent_ / passed_ : whole / nominal_[number_];
-    return std::max(0.0, whole - now) + later * pace;
-  }
-
- private:
-  static double nominal(const Experiment& experiment, Budget budget) {
-    return budget == Budget::full ? experiment.full_seconds : experiment.quick_seconds;
-  }
-
-  std::vector<double> nominal_;
-  std::size_t number_ = 0;
-  double started_ = 0, spent_ = 0, passed_ = 0;
-};
-
 void check(const LabOptions& options) {
-  if (options.seeds < 2 || options.seeds > 100) {
+  const int fewest = options.budget == Budget::trial ? kFewestOfTrial : kFewestSeeds;
+  if (options.seeds < fewest || options.seeds > kMostSeeds) {
     fail<UsageError>(
-        "[lab] --seeds lies from 2 to 100, got {}; verdicts need the spread, five seeds or more",
-        options.seeds);
+        "[lab] --seeds lies from {} to {}, got {}; a verdict needs {} seeds or more, and --trial, "
+        "whose verdicts mean nothing, {} or more",
+        fewest, kMostSeeds, options.seeds, kFewestSeeds, kFewestOfTrial);
   }
-  if (options.jobs < 0 || options.jobs > 256) {
-    fail<UsageError>("[lab] --jobs lies from 1 to 256, got {}", options.jobs);
+  if (options.jobs < 0 || options.jobs > kMostJobs) {
+    fail<UsageError>("[lab] --jobs lies from 1 to {}, or is 0 for one per processor, got {}",
+                     kMostJobs, options.jobs);
   }
 }
 
@@ -135,92 +80,110 @@ Json identity_of(const LabOptions& options) {
           {"kernels", norm::chosen_isa()}};
 }
 
+/// The command that measures these experiments with the same options, as one would type it.
+std::string command_of(const LabOptions& options, const std::vector<std::string>& names) {
+  std::string command = "evenkeel lab";
+  for (const std::string& name : names) command += " " + name;
+  if (options.budget != Budget::quick) command += fmt::format(" --{}", name_of(options.budget));
+  if (options.seeds != LabOptions().seeds) command += fmt::format(" --seeds {}", options.seeds);
+  if (options.data != LabOptions().data) {
+    for (const std::string& spec : options.data) command += " --data " + shell_word(spec);
+  }
+  if (options.arms != Arms::declared) command += fmt::format(" --arms {}", name_of(options.arms));
+  return command;
+}
+
 class Lab {
  public:
   Lab(const LabOptions& options, Listener& listener)
-      : options_(options),
-        listener_(listener),
-        chosen_(chosen_by(options)),
-        materials_(options.data),
-        time_(chosen_, options.budget) {}
+      : options_(options), listener_(listener), chosen_(chosen_by(options)) {}
 
   LabResult run();
 
  private:
+  void begin();
   Finding run(const Experiment& experiment);
+  std::string try_with(const Material& material, const Experiment& experiment, Finding& finding);
+  void finish(const Experiment& experiment, const Session& session, Finding& finding);
+  void add(const Experiment& experiment, Json line);
   void write();
-  std::string command_for(const Experiment& experiment) const;
+  std::vector<std::string> names() const;
   Json head() const;
   Json experiment_line(const Experiment& experiment, const std::string& data,
                        const std::vector<std::string>& setup) const;
-  void finish(const Experiment& experiment, const Session& session, Finding& finding);
-  void add(const Experiment& experiment, Json line);
 
   const LabOptions& options_;
   Listener& listener_;
   std::vector<const Experiment*> chosen_;
-  Materials materials_;
-  TimeLeft time_;
+  std::vector<Material> materials_;
   std::optional<Journal> journal_;
-  std::mutex mutex_;  // of calls to the listener from cells
-  std::vector<std::string> lines_;
+  Results results_;
+  std::optional<TimeLeft> time_;
+  std::mutex mutex_;  // of calls to the listener from cells, and of progress_
+  CellProgress progress_;
+  std::vector<std::string> lines_;  // of the experiment that runs
   LabResult result_;
 };
 
 LabResult Lab::run() {
-  io::probe_writable(options_.out);
-  journal_.emplace(options_.out / "cells.jsonl", identity_of(options_));
-  result_.results = options_.out / "results.jsonl";
-  result_.page = options_.out / "index.html";
-  lines_.push_back(text_of(head()));
-  listener_.on_start(chosen_.size(), journal_->resumed());
   const DeterministicScope deterministic;
+  begin();
   for (std::size_t i = 0; i < chosen_.size(); ++i) {
     listener_.on_experiment(i, *chosen_[i]);
-    time_.begin(i);
-    const Finding finding = run(*chosen_[i]);
-    time_.end();
-    result_.findings.push_back(finding);
+    const double start = seconds_now();
+    time_->begin(i, start);
+    progress_ = {};
+    Finding finding = run(*chosen_[i]);
+    finding.elapsed = seconds_now() - start;
+    time_->end(progress_, seconds_now());
+    results_.put(finding.name, std::move(lines_));
+    lines_.clear();
     write();
+    result_.findings.push_back(finding);
     listener_.on_finding(finding);
   }
+  result_.measured = journal_->added();
   return result_;
 }
 
-Finding Lab::run(const Experiment& experiment) {
-  Finding finding{experiment.name, experiment.title, Verdict::skipped, {}, 0};
-  const double start = seconds_now();
-  std::string reason;
-  const Material* const material = materials_.find(experiment.needs, reason);
-  if (material == nullptr) {
-    finding.summary = reason;
-    add(experiment, experiment_line(experiment, "", {}));
-  } else {
-    SessionOptions session_options{.budget = options_.budget,
-                                   .seeds = options_.seeds,
-                                   .jobs = options_.jobs > 0 ? options_.jobs : max_threads(),
-                                   .arms = options_.arms,
-                                   .clock = options_.clock,
-                                   .plant = options_.plant};
-    session_options.progress = [this](const CellProgress& progress) {
-      const std::scoped_lock lock(mutex_);
-      listener_.on_progress(progress, time_.left(progress));
-    };
-    Session session(experiment, *material, *journal_, session_options);
-    try {
-      experiment.run(session);
-      finding.verdict = session.verdict();
-      finding.summary = session.summary();
-    } catch (const IoError&) {
-      throw;  // the disk, most likely: nothing that follows could be kept
-    } catch (const Error& error) {
-      finding.verdict = Verdict::failed;
-      finding.summary = error.what();
-    }
-    add(experiment, experiment_line(experiment, material->spec, session.setup()));
-    finish(experiment, session, finding);
+/// Opens everything, all data before anything is written: what is mistyped leaves no trace.
+void Lab::begin() {
+  for (const std::string& spec : options_.data) materials_.push_back(open_material(spec));
+  io::probe_writable(options_.out);
+  const std::filesystem::path cells = options_.out / "cells.jsonl";
+  journal_.emplace(cells, identity_of(options_));
+  result_.results = options_.out / "results.jsonl";
+  result_.page = options_.out / "index.html";
+  results_.take_earlier(result_.results, head());
+  for (const std::string& name : results_.names()) {
+    if (std::ranges::find(chosen_, name, &Experiment::name) == chosen_.end()) ++result_.earlier;
   }
-  finding.seconds = seconds_now() - start;
+  time_.emplace(chosen_, options_.budget, results_.names());
+  if (journal_->damaged() > 0) {
+    listener_.on_warning(fmt::format(
+        "lines of '{}' that do not read, and are left out: {}; their cells are measured again",
+        cells.string(), journal_->damaged()));
+  }
+  listener_.on_start(chosen_.size(), journal_->resumed());
+}
+
+/// With the first data that serve; skipped where none do.
+Finding Lab::run(const Experiment& experiment) {
+  Finding finding{.name = experiment.name,
+                  .title = experiment.title,
+                  .verdict = Verdict::skipped,
+                  .summary = {}};
+  std::vector<std::string> reasons;
+  for (const Material& material : materials_) {
+    std::string reason = why_not(material, experiment.needs);
+    if (reason.empty()) reason = try_with(material, experiment, finding);
+    if (reason.empty()) break;
+    reasons.push_back(reason);
+  }
+  if (finding.verdict == Verdict::skipped) {
+    finding.summary = fmt::format("{}", fmt::join(reasons, "; "));
+    add(experiment, experiment_line(experiment, "", {}));
+  }
   add(experiment, {{"kind", "verdict"},
                    {"experiment", experiment.name},
                    {"verdict", lab::name_of(finding.verdict)},
@@ -229,9 +192,42 @@ Finding Lab::run(const Experiment& experiment) {
   return finding;
 }
 
+/// Why the data do not serve, if the experiment finds that they do not; then nothing is changed.
+std::string Lab::try_with(const Material& material, const Experiment& experiment,
+                          Finding& finding) {
+  SessionOptions session_options{.budget = options_.budget,
+                                 .seeds = options_.seeds,
+                                 .jobs = options_.jobs > 0 ? options_.jobs : max_threads(),
+                                 .arms = options_.arms,
+                                 .clock = options_.clock,
+                                 .plant = options_.plant};
+  session_options.progress = [this](const CellProgress& progress) {
+    const std::scoped_lock lock(mutex_);
+    progress_ = progress;
+    listener_.on_progress(progress, time_->left(progress, seconds_now()));
+  };
+  Session session(experiment, material, *journal_, session_options);
+  try {
+    experiment.run(session);
+    finding.verdict = session.verdict();
+    finding.summary = session.summary();
+  } catch (const UnsuitableData& reason) {
+    return reason.what();
+  } catch (const IoError&) {
+    throw;  // the disk, most likely: nothing that follows could be kept
+  } catch (const Error& error) {
+    finding.verdict = Verdict::failed;
+    finding.summary = error.what();
+  }
+  add(experiment, experiment_line(experiment, material.spec, session.setup()));
+  finish(experiment, session, finding);
+  return {};
+}
+
 void Lab::finish(const Experiment& experiment, const Session& session, Finding& finding) {
   for (const Result& result : session.results()) {
     lines_.push_back(text_of(to_json(experiment.name, result)));
+    finding.seconds += result.measurement.seconds;
   }
   if (finding.verdict == Verdict::failed) return;
   for (const Chart& chart : session.charts()) add(experiment, to_json(experiment.name, chart));
@@ -244,28 +240,37 @@ void Lab::add(const Experiment& experiment, Json line) {
   lines_.push_back(text_of(line));
 }
 
+void Lab::write() {
+  const std::vector<std::string> lines = results_.lines(head());
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  io::write_file_atomic(result_.results, std::string_view(text));
+  write_page(result_.page, lines);
+}
+
+/// Of all experiments that the report holds or will hold; none where that is all there are.
+std::vector<std::string> Lab::names() const {
+  std::vector<std::string> names;
+  for (const Experiment& one : experiments()) {
+    const bool wanted = std::ranges::find(chosen_, &one) != chosen_.end();
+    if (wanted || results_.has(one.name)) names.push_back(one.name);
+  }
+  if (names.size() == experiments().size()) names.clear();
+  return names;
+}
+
 Json Lab::head() const {
   Json head{{"kind", "lab"},
             {"version", options_.version},
             {"budget", name_of(options_.budget)},
             {"data", options_.data},
             {"seeds", options_.seeds},
-            {"command", options_.command},
+            {"kernels", norm::chosen_isa()},
+            {"command", command_of(options_, names())},
             {"machine", fmt::format("{} processors, {}", std::thread::hardware_concurrency(),
                                     norm::chosen_isa())}};
   if (options_.arms != Arms::declared) head["arms"] = name_of(options_.arms);
   return head;
-}
-
-std::string Lab::command_for(const Experiment& experiment) const {
-  std::string command = "evenkeel lab " + experiment.name;
-  if (options_.budget != Budget::quick) command += fmt::format(" --{}", name_of(options_.budget));
-  if (options_.seeds != LabOptions().seeds) command += fmt::format(" --seeds {}", options_.seeds);
-  if (options_.data != LabOptions().data) {
-    for (const std::string& spec : options_.data) command += " --data " + spec;
-  }
-  if (options_.arms != Arms::declared) command += fmt::format(" --arms {}", name_of(options_.arms));
-  return command;
 }
 
 Json Lab::experiment_line(const Experiment& experiment, const std::string& data,
@@ -280,15 +285,8 @@ Json Lab::experiment_line(const Experiment& experiment, const std::string& data,
           {"supports", experiment.supports},
           {"contradicts", experiment.contradicts},
           {"practice", experiment.practice},
-          {"command", command_for(experiment)},
+          {"command", command_of(options_, {experiment.name})},
           {"data", data}};
-}
-
-void Lab::write() {
-  std::string text;
-  for (const std::string& line : lines_) text += line + "\n";
-  io::write_file_atomic(result_.results, std::string_view(text));
-  write_page(result_.page, lines_);
 }
 
 }  // namespace

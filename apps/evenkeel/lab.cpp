@@ -37,17 +37,22 @@ std::string clock_text(double seconds) {
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
+std::string counted(std::size_t count) { return grouped(static_cast<std::int64_t>(count)); }
+
 /// A line per experiment, and on a terminal what is under way.
 class Terminal : public lab::Listener {
  public:
   explicit Terminal(bool silent) : silent_(silent), live_(!silent && isatty(STDERR_FILENO) == 1) {}
   ~Terminal() override { wipe(); }
 
+  void on_warning(const std::string& text) override {
+    wipe();
+    fmt::print(stderr, "evenkeel: warning: {}\n", text);
+  }
   void on_start(std::size_t experiments, std::size_t resumed_cells) override {
     count_ = experiments;
     if (resumed_cells > 0) {
-      say(fmt::format("{} measurements of an interrupted lab are kept.\n",
-                      grouped(static_cast<std::int64_t>(resumed_cells))));
+      say(fmt::format("Measurements kept from before: {}.\n", counted(resumed_cells)));
     }
   }
   void on_experiment(std::size_t number, const lab::Experiment& experiment) override {
@@ -63,7 +68,7 @@ class Terminal : public lab::Listener {
   void on_finding(const lab::Finding& finding) override {
     wipe();
     std::string text = fmt::format("{:>2}/{}  {:<16} {:<13} {:>6}\n", number_, count_, finding.name,
-                                   lab::name_of(finding.verdict), clock_text(finding.seconds));
+                                   lab::name_of(finding.verdict), clock_text(finding.elapsed));
     for (const std::string& line : wrapped(finding.summary, 72)) text += "       " + line + "\n";
     say(text);
   }
@@ -167,15 +172,18 @@ int show(const std::string& name, bool json) {
   return 0;
 }
 
-std::string command_of(const LabArguments& arguments) {
-  std::string command = "evenkeel lab";
-  for (const std::string& word : arguments.words) command += " " + word;
-  if (arguments.full) command += " --full";
-  if (arguments.trial) command += " --trial";
-  for (const std::string& spec : arguments.data) command += " --data " + spec;
-  if (arguments.seeds != 5) command += fmt::format(" --seeds {}", arguments.seeds);
-  if (arguments.arms != "declared") command += " --arms " + arguments.arms;
-  return command;
+std::string closing_words(const lab::LabResult& result) {
+  std::string text = "\n";
+  const bool any = std::ranges::any_of(result.findings, [](const lab::Finding& finding) {
+    return finding.verdict != lab::Verdict::skipped && finding.verdict != lab::Verdict::failed;
+  });
+  if (any && result.measured == 0) text += "Nothing was left to measure: all numbers were known.\n";
+  if (result.earlier > 0) {
+    text += fmt::format("The report holds other experiments of before, too: {}.\n",
+                        counted(result.earlier));
+  }
+  return text +
+         fmt::format("Report: {}\nNumbers: {}\n", result.page.string(), result.results.string());
 }
 
 int measure(const LabArguments& arguments) {
@@ -194,7 +202,6 @@ int measure(const LabArguments& arguments) {
                  : arguments.arms == "identical" ? lab::Arms::identical
                                                  : lab::Arms::declared;
   options.out = arguments.out;
-  options.command = command_of(arguments);
   options.version = EVENKEEL_VERSION;
   const LeaveOnSignal signals;
   lab::LabResult result;
@@ -214,8 +221,7 @@ int measure(const LabArguments& arguments) {
                 {"results", result.results.string()},
                 {"page", result.page.string()}});
   } else {
-    print(
-        fmt::format("\nReport: {}\nNumbers: {}\n", result.page.string(), result.results.string()));
+    print(closing_words(result));
   }
   const bool failed = std::ranges::any_of(result.findings, [](const lab::Finding& finding) {
     return finding.verdict == lab::Verdict::failed;
@@ -250,10 +256,12 @@ Action define_lab(CLI::App& app) {
   app.add_option("--data", arguments->data,
                  "a data set (glyphs); of several, each experiment takes the first that serves it")
       ->option_text("SPEC");
-  app.add_option("--seeds", arguments->seeds, "runs of every arm (5)")->option_text("K");
+  app.add_option("--seeds", arguments->seeds, "runs of every arm (5, the fewest but for --trial)")
+      ->option_text("K");
   app.add_option("--out", arguments->out, "folder of results and report (runs/lab)")
       ->option_text("DIR");
-  app.add_option("--jobs", arguments->jobs, "runs at a time (one per processor)")->option_text("J");
+  app.add_option("--jobs", arguments->jobs, "runs at a time (0: one per processor)")
+      ->option_text("J");
   app.add_option("--arms", arguments->arms,
                  "declared, swapped or identical: whether verdicts can come out otherwise")
       ->check(CLI::IsMember({"declared", "swapped", "identical"}))
@@ -262,7 +270,8 @@ Action define_lab(CLI::App& app) {
   app.footer(
       "Measures what is claimed for batch normalization: each claim with its setup, seeds,\n"
       "pictures and a verdict computed from the numbers. Writes index.html, which opens\n"
-      "offline, and results.jsonl. Interrupted, it goes on where it stopped.\n\n"
+      "offline, and results.jsonl. Interrupted, it goes on where it stopped; more experiments\n"
+      "join those of the same folder.\n\n"
       "Examples:\n"
       "  evenkeel lab\n"
       "  evenkeel lab list\n"

@@ -85,8 +85,8 @@ Plan plan_of(const Session& session) {
   plan.shorter.splits.train = split(plan.all.splits.train, plan.cut).shorter;
   plan.shorter.splits.test = split(plan.all.splits.test, plan.cut).longer;
   if (plan.shorter.splits.test.size() == 0) {
-    fail<UsageError>("[lab] expected sequences of different lengths, all of '{}' have {} steps",
-                     plan.all.spec, plan.cut);
+    fail<UnsuitableData>("needs sequences of different lengths, and all of '{}' have {} steps",
+                         plan.all.spec, plan.cut);
   }
   plan.hidden = session.pick<std::int64_t>(32, 100, 8);
   plan.batch_size = session.pick<std::int64_t>(32, 64, 16);

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <random>
 
+#include <sys/file.h>
+
 #include "command.h"
 
 namespace evenkeel {
@@ -68,10 +70,75 @@ TEST_F(LabCommand, mistakes_are_one_line) {
   expect_fault({"lab", "show"}, 2, {"show takes one name"});
   expect_fault({"lab", "list", "convergence"}, 2, {"list takes no names"});
   expect_fault({"lab", "--quick", "--full"}, 2, {"exclude each other"});
-  expect_fault({"lab", "--seeds", "1"}, 2, {"--seeds", "from 2 to 100"});
-  expect_fault({"lab", "--jobs", "-3"}, 2, {"--jobs"});
+  expect_fault({"lab", "--seeds", "4"}, 2, {"--seeds", "from 5 to 100", "--trial", "2 or more"});
+  expect_fault({"lab", "--trial", "--seeds", "1"}, 2, {"--seeds", "from 2 to 100"});
+  expect_fault({"lab", "--jobs", "-3"}, 2, {"--jobs", "0 for one per processor"});
   expect_fault({"lab", "--arms", "crossed"}, 2, {"--arms"});
   expect_fault({"lab", "convergence", "--data", "mnist:nowhere", "--out", "other"}, 1, {"nowhere"});
+  expect_fault(lab({"convergence", "--data", "nonsense"}, "other"), 2, {"nonsense"});
+  EXPECT_FALSE(std::filesystem::exists(folder() / "other"));
+}
+
+TEST_F(LabCommand, jobs_of_0_are_one_per_processor) {
+  EXPECT_EQ(run(lab({"convergence", "--jobs", "0"})).code, 0);
+  EXPECT_NE(run({"lab", "--help"}).out.find("(0: one per processor)"), std::string::npos);
+}
+
+TEST_F(LabCommand, says_what_was_known_and_keeps_the_other_experiments) {
+  ASSERT_EQ(run(lab({"convergence", "covariate-shift"})).code, 0);
+  const testing::Outcome again = run(lab({"convergence"}));
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_NE(again.out.find("Measurements kept from before: "), std::string::npos) << again.out;
+  EXPECT_EQ(again.out.find("interrupted"), std::string::npos) << again.out;
+  EXPECT_NE(again.out.find("Nothing was left to measure"), std::string::npos) << again.out;
+  EXPECT_NE(again.out.find("other experiments of before, too: 1."), std::string::npos) << again.out;
+  EXPECT_NE(testing::read_text(folder() / "lab/index.html").find("\"name\":\"covariate-shift\""),
+            std::string::npos);
+}
+
+TEST_F(LabCommand, warns_of_lines_that_do_not_read) {
+  ASSERT_EQ(run(lab({"convergence"})).code, 0);
+  std::ofstream(folder() / "lab/cells.jsonl", std::ios::app) << "hello\n";
+  const testing::Outcome again = run(lab({"convergence"}));
+  EXPECT_EQ(again.code, 0);
+  EXPECT_EQ(again.err.rfind("evenkeel: warning: ", 0), 0U) << again.err;
+  EXPECT_EQ(std::count(again.err.begin(), again.err.end(), '\n'), 1) << again.err;
+}
+
+/// The other lab is this test, which holds the lock that a lab holds.
+TEST_F(LabCommand, refuses_a_folder_in_which_another_lab_works) {
+  ASSERT_EQ(run(lab({"convergence"})).code, 0);
+  const int other = ::open((folder() / "lab/cells.jsonl").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(other, LOCK_EX | LOCK_NB), 0);
+  expect_fault(lab({"convergence"}), 1, {"another lab works in 'lab'", "--out"});
+  ::close(other);
+  EXPECT_EQ(run(lab({"convergence"})).code, 0);
+}
+
+TEST_F(LabCommand, skips_sequences_of_one_length_without_failing) {
+  std::filesystem::create_directories(folder() / "same");
+  for (const auto& [name, count] : {std::pair{"train.txt", 120}, std::pair{"test.txt", 40}}) {
+    std::string text;
+    for (int n = 0; n < count; ++n) {
+      text += fmt::format("class {}\n{} 1\n{} 2\n\n", n % 2, n % 5, n % 3);
+    }
+    testing::write_text(folder() / "same" / name, text);
+  }
+  const json result =
+      run_json({"lab", "sequences", "--trial", "--data", "sequence:same", "--json"});
+  EXPECT_EQ(result["findings"][0]["verdict"], "skipped");
+  EXPECT_NE(result["findings"][0]["summary"].get<std::string>().find("have 2 steps"),
+            std::string::npos);
+}
+
+TEST_F(LabCommand, shows_a_command_that_a_shell_gives_back) {
+  std::string rows = "a,b,label\n";
+  for (int i = 0; i < 200; ++i) rows += fmt::format("{},{},{}\n", i % 7, i % 5, i % 2);
+  testing::write_text(folder() / "two words.csv", rows);
+  ASSERT_EQ(run({"lab", "landscape", "--trial", "--data", "csv:two words.csv"}).code, 0);
+  const std::string first = testing::read_text(folder() / "runs/lab/results.jsonl");
+  EXPECT_EQ(json::parse(first.substr(0, first.find('\n')))["command"],
+            "evenkeel lab landscape --trial --data 'csv:two words.csv'");
 }
 
 TEST_F(LabCommand, refuses_a_folder_that_holds_another_lab) {
