@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <evenkeel/core/dtype.h>
 #include <evenkeel/core/shape.h>
 #include <evenkeel/nn/layers/graph.h>
 
@@ -28,11 +29,13 @@ struct ImportedModel {
   Shape sample;                        ///< of the input without its first dimension
   /// The only batch that the network takes; empty where it takes any.
   std::optional<std::int64_t> batch = std::nullopt;
+  DType dtype = DType::f32;  ///< of the network's inputs and parameters
   std::int64_t opset = 0;
   std::string producer;
   std::vector<std::string> other_outputs;  ///< which the network does not compute
   /// Paths of the batch norms that have running statistics and that the model runs in training mode
-  /// all the same (training_mode = 1); the network here is in eval mode.
+  /// all the same (training_mode = 1, up to set 13 further outputs); the network here is in eval
+  /// mode.
   std::vector<std::string> training_norms;
   std::map<std::string, std::string> metadata;  ///< the model's metadata_props
 };

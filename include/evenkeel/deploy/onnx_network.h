@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <evenkeel/deploy/onnx.h>
 #include <evenkeel/deploy/onnx_export.h>
 #include <evenkeel/model/run_folder.h>
 
@@ -16,12 +17,16 @@ bool is_onnx(const std::filesystem::path& path);
 
 struct OnnxNetwork {
   model::LoadedNetwork model;  ///< the options' net is "onnx", their classes 0 for other outputs
-  std::optional<std::int64_t> batch;        ///< the only batch that it takes
-  std::vector<std::string> training_norms;  ///< as ImportedModel has them
+  // As ImportedModel has them.
+  std::optional<std::int64_t> batch = std::nullopt;
+  DType dtype = DType::f32;
+  std::string input, output;
+  std::vector<std::string> other_outputs;
+  std::vector<std::string> training_norms;
 };
 
 /// import_onnx, with the recipe that save_onnx wrote where it did. Throws IoError.
-OnnxNetwork load_onnx(const std::filesystem::path& path);
+OnnxNetwork load_onnx(const std::filesystem::path& path, const ImportOptions& options = {});
 
 /// export_onnx, with the recipe in the model's metadata.
 ExportReport save_onnx(const model::LoadedNetwork& network, const std::filesystem::path& path,

@@ -21,7 +21,9 @@ void check_training_mode(const Examination& patient, Findings& findings) {
   for (const NormFacts& norm : patient.norms) {
     const auto& names = patient.options.training_norms;
     if (!norm.tracked || std::ranges::find(names, norm.path()) == names.end()) continue;
-    findings.add(norm.path(), "training_mode = 1 in the exported model");
+    findings.add(
+        norm.path(),
+        "training mode in the exported model (training_mode = 1, or up to set 13 further outputs)");
   }
 }
 

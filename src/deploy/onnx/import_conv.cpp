@@ -93,7 +93,9 @@ void build_conv_transpose(Importer& importer) {
       const std::int64_t computed = whole + added[i] - goal;
       if (computed < 0) added[i] -= computed;
       const std::int64_t total = std::max<std::int64_t>(computed, 0);
-      const bool upper = automatic != "SAME_LOWER";
+      // The texts of the sets before 11 say it the other way round, against their own auto_pad;
+      // what runs such models follows set 11 for all of them.
+      const bool upper = automatic == "SAME_UPPER";
       window.before[i] = upper ? total / 2 : total - total / 2;
       window.after[i] = total - window.before[i];
     }

@@ -49,6 +49,30 @@ double momentum_of(const Importer& importer) {
   return std::round((1 - onnx) * 1e6) / 1e6;
 }
 
+/// Up to set 13 a batch norm is in training mode where it has further outputs: its statistics.
+bool in_training_mode(const Importer& importer) {
+  if (importer.opset() >= 14) return importer.attribute("training_mode", std::int64_t{0}) != 0;
+  const auto& outputs = importer.node().outputs;
+  return outputs.size() > 1 && std::ranges::any_of(outputs.begin() + 1, outputs.end(),
+                                                   [](const auto& name) { return !name.empty(); });
+}
+
+/// The first of the dimensions that a layer norm is over: those from there to the end.
+std::int64_t first_normalized(const Importer& importer, int rank) {
+  if (!importer.has_attribute(kNormalizedAxes)) {
+    return importer.dimension(importer.attribute("axis", std::int64_t{-1}), rank);
+  }
+  std::vector<std::int64_t> axes = importer.attribute(kNormalizedAxes, std::vector<std::int64_t>{});
+  for (std::int64_t& axis : axes) axis = importer.dimension(axis, rank);
+  std::ranges::sort(axes);
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i] != rank - std::ssize(axes) + static_cast<std::int64_t>(i)) {
+      importer.refuse("it normalizes over other dimensions than the last, which is not supported");
+    }
+  }
+  return rank - std::ssize(axes);
+}
+
 bool is_full(const Tensor& tensor, double value) {
   const Tensor wide = tensor.to(DType::f64);
   return std::ranges::all_of(std::as_const(wide).span<double>(),
@@ -78,7 +102,7 @@ void build_batch_normalization(Importer& importer) {
   }
   // In training mode, with statistics that are never moved from where they begin, there are none:
   // it always takes the batch's.
-  const bool training = importer.attribute("training_mode", std::int64_t{0}) != 0;
+  const bool training = in_training_mode(importer);
   const bool tracked =
       !training || momentum_of(importer) > 0 || !is_full(mean, 0) || !is_full(var, 1);
   const nn::BatchNormOptions options{.eps = epsilon_of(importer),
@@ -129,8 +153,7 @@ void build_instance_normalization(Importer& importer) {
 void build_layer_normalization(Importer& importer) {
   const Value& x = importer.input(0);
   const Shapes& shapes = x.shapes;
-  const std::int64_t axis =
-      importer.dimension(importer.attribute("axis", std::int64_t{-1}), shapes[0].rank());
+  const std::int64_t axis = first_normalized(importer, shapes[0].rank());
   for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
     if (importer.output_used(i)) importer.refuse("its statistics are read, which is not supported");
   }
@@ -147,11 +170,14 @@ void build_layer_normalization(Importer& importer) {
     }
     return given.reshape(normalized);
   };
+  const bool scaled = importer.has(1);  // PyTorch leaves it out even in set 17, which asks for one
   const bool biased = importer.has(2);
   auto layer = std::make_unique<nn::LayerNorm>(
-      normalized, nn::LayerNormOptions{.eps = epsilon_of(importer), .bias = biased});
+      normalized, nn::LayerNormOptions{
+                      .eps = epsilon_of(importer), .elementwise_affine = scaled, .bias = biased});
   layer->to(importer.dtype());
-  nn::StateDict state{{"weight", full(1, "scale")}};
+  nn::StateDict state;
+  if (scaled) state.emplace_back("weight", full(1, "scale"));
   if (biased) state.emplace_back("bias", full(2, "bias"));
   layer->load_state_dict(state);
   importer.set_output(0, importer.apply(std::move(layer), x));

@@ -270,8 +270,10 @@ Value Importer::join(Join how, const std::vector<Value>& values, std::string_vie
         }
         shapes[i] = shapes[i].with(1, shapes[i][1] + other[1]);
       } else if (how == Join::sum && other != shapes[i]) {
-        refuse("the sum of {} and {} is not supported: shapes must be equal", shapes[i].str(),
-               other.str());
+        refuse(
+            "the sum of {} and {} is not supported: shapes must be equal (normalization that is "
+            "written out may be one operator in an export with operator set 17)",
+            shapes[i].str(), other.str());
       } else if (how == Join::matmul) {
         Shape& shape = shapes[i];
         const int rank = shape.rank();

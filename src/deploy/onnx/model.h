@@ -79,6 +79,12 @@ struct OnnxModel {
   std::map<std::string, std::string> metadata;
 };
 
+/// Layer norms that are written out, as exporters do below operator set 17, become
+/// LayerNormalization nodes in the places of their last nodes, with the dimensions under this name;
+/// those without a scale have one input.
+inline constexpr const char* kNormalizedAxes = "axes";
+void join_layer_norms(OnnxModel& model);
+
 /// "[onnx] 'model.onnx': node 'conv1' (Conv)".
 io::Origin place_of(const io::Origin& origin, const OnnxNode& node);
 

@@ -7,10 +7,14 @@ namespace evenkeel::deploy {
 
 bool is_onnx(const std::filesystem::path& path) { return path.extension() == ".onnx"; }
 
-OnnxNetwork load_onnx(const std::filesystem::path& path) {
-  ImportedModel imported = import_onnx(path);
+OnnxNetwork load_onnx(const std::filesystem::path& path, const ImportOptions& options) {
+  ImportedModel imported = import_onnx(path, options);
   OnnxNetwork result;
   result.batch = imported.batch;
+  result.dtype = imported.dtype;
+  result.input = imported.input;
+  result.output = imported.output;
+  result.other_outputs = std::move(imported.other_outputs);
   result.training_norms = std::move(imported.training_norms);
   model::LoadedNetwork& loaded = result.model;
   loaded.options.net = "onnx";

@@ -38,7 +38,7 @@ Extents extents_of(const OnnxValue& input, const ImportOptions& options, const i
   } else if (input.dims) {
     dims = *input.dims;
   } else {
-    place.refuse("the model does not say its shape; give one");
+    place.refuse("the model does not say its shape; give one (--input or ImportOptions)");
   }
   if (dims.empty()) place.refuse("it is a scalar; a network takes batches");
   for (const auto& dim : dims) {
@@ -47,7 +47,11 @@ Extents extents_of(const OnnxValue& input, const ImportOptions& options, const i
   }
   std::vector<std::int64_t> sample;
   for (std::size_t i = 1; i < dims.size(); ++i) {
-    if (!dims[i]) place.refuse("the model leaves its dimension {} open; give the whole shape", i);
+    if (!dims[i]) {
+      place.refuse(
+          "the model leaves its dimension {} open; give the whole shape (--input or ImportOptions)",
+          i);
+    }
     sample.push_back(*dims[i]);
   }
   try {
@@ -80,6 +84,7 @@ ImportedModel import_onnx(const std::filesystem::path& path, const ImportOptions
   const io::Origin origin("onnx", path);
   OnnxModel model = read_onnx(path);
   check_interface(model, origin);
+  join_layer_norms(model);
   ImportedModel result;
   result.input = model.inputs.front().name;
   result.output = options.output.empty() ? model.outputs.front().name : options.output;
@@ -114,6 +119,7 @@ ImportedModel import_onnx(const std::filesystem::path& path, const ImportOptions
   } catch (const ShapeError& error) {
     origin.part("input", result.input).refuse("{}", error.what());
   }
+  result.dtype = importer.dtype();
   result.training_norms = importer.training_norms();
   return result;
 }
