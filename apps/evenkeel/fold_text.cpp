@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <evenkeel/core/error.h>
+
 namespace evenkeel::app {
 
 Table fold_table(const nn::FoldReport& report) {
@@ -10,11 +12,17 @@ Table fold_table(const nn::FoldReport& report) {
     table.add(
         {layer, fmt::format("folded into {}{}", into, behind ? ", which comes behind it" : "")});
   }
-  for (const auto& [norm, reason] : report.kept) {
-    table.add({norm, "stays: " + reason});
+  for (const nn::FoldReport::Kept& kept : report.kept) {
+    table.add({kept.norm, "stays: " + kept.reason});
   }
   if (table.empty()) table.add({"none", "there is nothing to fold"});
   return table;
+}
+
+void expect_sound(std::string_view command, const nn::FoldReport& report) {
+  for (const nn::FoldReport::Kept& kept : report.kept) {
+    if (kept.faulty) fail<Error>("[{}] batch norm '{}': {}", command, kept.norm, kept.reason);
+  }
 }
 
 Json fold_json(const nn::FoldReport& report) {
@@ -22,8 +30,8 @@ Json fold_json(const nn::FoldReport& report) {
   for (const auto& [layer, into, behind] : report.folded) {
     folded.push_back({{"layer", layer}, {"into", into}, {"behind", behind}});
   }
-  for (const auto& [norm, reason] : report.kept) {
-    kept.push_back({{"norm", norm}, {"reason", reason}});
+  for (const nn::FoldReport::Kept& one : report.kept) {
+    kept.push_back({{"norm", one.norm}, {"reason", one.reason}});
   }
   return {{"folded", folded},
           {"kept", kept},

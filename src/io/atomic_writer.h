@@ -26,6 +26,8 @@ class AtomicWriter {
 
   void write(std::span<const std::byte> content);
   void write(std::string_view content);
+  /// Where what was written lies until then.
+  const std::filesystem::path& temporary() const { return temporary_; }
   /// fsync → rename → fsync of the folder.
   void commit();
 

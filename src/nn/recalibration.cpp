@@ -79,10 +79,15 @@ class Statistics {
       const double var = exact ? total.m2[c] / total.count[c] : vars_[c] / batches;
       const double old_mean = mean_before_.span<double>()[c];
       const double old_var = var_before_.span<double>()[c];
-      mean_.data<double>()[c] = weight * mean + (1 - weight) * old_mean;
-      var_.data<double>()[c] = weight * var + (1 - weight) * old_var;
+      mean_.data<double>()[c] = blended(mean, old_mean, weight);
+      var_.data<double>()[c] = blended(var, old_var, weight);
     }
     if (weight == 1) *count_.data<std::int64_t>() = batches_;
+  }
+
+  /// Not even a weight of 0 makes NaN go away: what is not finite is replaced.
+  static double blended(double fresh, double old, double weight) {
+    return std::isfinite(old) ? weight * fresh + (1 - weight) * old : fresh;
   }
 
   void restore() {

@@ -1,4 +1,5 @@
 // Running statistics taken anew, against references in double.
+#include <cmath>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -177,6 +178,29 @@ TEST(Recalibrate, AWeightBlendsOldAndNew) {
                 0.25 * var + 0.75 * 1, 1e-12);
   }
   EXPECT_EQ(statistic(norm_of(blended, 1), "num_batches_tracked").item(), 0);
+}
+
+TEST(Recalibrate, StatisticsThatAreNotFiniteAreReplaced) {
+  for (const double weight : {1.0, 0.25}) {
+    nn::Sequential wanted = small_network();
+    nn::Sequential spoiled = small_network();
+    nn::StateDict state = spoiled.state_dict();
+    for (auto& [name, tensor] : state) {
+      if (name == "1.running_mean") tensor = Tensor::full({4}, NAN, tensor.dtype());
+      if (name == "1.running_var") tensor = Tensor::full({4}, INFINITY, tensor.dtype());
+    }
+    spoiled.load_state_dict(state);
+    RecalibrationOptions options;
+    recalibrate(wanted, glyphs(), {}, options);
+    options.weight = weight;
+    recalibrate(spoiled, glyphs(), {}, options);
+    for (const char* name : {"running_mean", "running_var"}) {
+      for (std::int64_t c = 0; c < 4; ++c) {
+        EXPECT_EQ(statistic(norm_of(spoiled, 1), name).data<double>()[c],
+                  statistic(norm_of(wanted, 1), name).data<double>()[c]);
+      }
+    }
+  }
 }
 
 TEST(Recalibrate, LeavesEverythingAsItWasWhereItFails) {

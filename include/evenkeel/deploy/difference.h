@@ -25,8 +25,8 @@ class OutputDifference {
   std::int64_t samples() const { return samples_; }
   /// The largest |output| of the reference.
   double size() const { return size_; }
-  /// The largest and the mean |difference|, as parts of size(); NaN where an output is NaN in one
-  /// of the two alone.
+  /// The largest and the mean |difference|, as parts of size(); NaN where an output of either is
+  /// NaN, which equals nothing.
   double largest() const;
   double mean() const;
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@ struct ExportOptions {
   std::string input = "input", output = "output";
   std::string name = "network";  ///< of the graph
   std::map<std::string, std::string> metadata = {};
+  /// Looks at the complete file before it takes its place; where it says false or throws, the file
+  /// goes and what was there before stays.
+  std::function<bool(const std::filesystem::path&)> accept = {};
 };
 
 struct ExportReport {

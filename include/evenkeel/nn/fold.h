@@ -19,6 +19,9 @@ struct FoldReport {
   struct Kept {
     std::string norm;    ///< path of a batch norm that stays
     std::string reason;  ///< why
+    /// Its statistics or weights are no numbers to compute with; in other layers they would be
+    /// beyond mending.
+    bool faulty = false;
   };
   std::vector<Folded> folded;
   std::vector<Kept> kept;
@@ -43,8 +46,8 @@ struct FoldReport {
 ///
 /// What cannot go without changing the function stays, with its reason: an activation or a join
 /// between, values that other layers read too, zero padding before a convolution behind, statistics
-/// of the batch (track_running_stats off), a mask. The network is in eval mode afterwards. What
-/// fuse() did is taken back first.
+/// of the batch (track_running_stats off), a mask, statistics or weights that are not finite. The
+/// network is in eval mode afterwards. What fuse() did is taken back first.
 FoldReport fold_norms(Module& network);
 
 /// Makes a network ready for inference, in place: fold_norms(), and then convolutions take the ReLU

@@ -106,6 +106,7 @@ Symbol write_conv(Exporter& exporter, nn::Module& layer, const Symbol& x) {
 Symbol write_folded_conv(Exporter& exporter, nn::Module& layer, const Symbol& x) {
   auto& folded = dynamic_cast<nn::FoldedConv&>(layer);
   const ops::FrozenConv& conv = folded.conv();
+  if (folded.norm().sequences && x.shape.rank() == 3) exporter.lose_lengths(layer);
   const std::string name = name_of(layer);
   std::vector<std::string> inputs{x.name, exporter.initializer(name + ".weight", conv.weight())};
   if (conv.bias().defined()) inputs.push_back(exporter.initializer(name + ".bias", conv.bias()));

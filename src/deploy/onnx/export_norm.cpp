@@ -61,6 +61,11 @@ Symbol write_batch_norm(Exporter& exporter, nn::Module& layer, const Symbol& x) 
     exporter.note(norm.label() + ": its cumulative average is written as a momentum of 0.1");
   }
   if (settings.decay) statistics.momentum = 1 - *settings.decay;
+  if (exporter.training() &&
+      (norm.frozen() == nn::Freeze::affine || norm.frozen() == nn::Freeze::all)) {
+    exporter.note(norm.label() + ": its weight and bias are frozen here, and not in the model");
+  }
+  if (x.shape.rank() == 3) exporter.lose_lengths(layer);
   if (exporter.training() && (norm.renorm() || settings.ghost_size > 0)) {
     fail<UsageError>(
         "[onnx] {} cannot be written for training: the format has no virtual batches and no "

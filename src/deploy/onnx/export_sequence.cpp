@@ -79,13 +79,20 @@ std::string attention_of_rows(Exporter& exporter, nn::MultiheadAttention& layer,
 
 }  // namespace
 
+Symbol write_valid_steps(Exporter& exporter, nn::Module& layer, const Symbol& x) {
+  if (x.shape.rank() == 3) exporter.lose_lengths(layer);
+  return x;
+}
+
 Symbol write_mean_over_time(Exporter& exporter, nn::Module& layer, const Symbol& x) {
+  exporter.lose_lengths(layer);
   return {exporter.node("ReduceMean", {x.name},
                         {{"axes", Integers{2}}, {"keepdims", std::int64_t{0}}}, name_of(layer)),
           {}};
 }
 
 Symbol write_last_step(Exporter& exporter, nn::Module& layer, const Symbol& x) {
+  exporter.lose_lengths(layer);
   const std::string name = name_of(layer);
   const auto step = [&](std::int64_t index, const std::string& suffix) {
     const std::string at = exporter.constant(Tensor::from({index}, {}));
@@ -107,6 +114,7 @@ Symbol write_last_step(Exporter& exporter, nn::Module& layer, const Symbol& x) {
 
 /// What it adds is what it makes of zeros.
 Symbol write_positional_encoding(Exporter& exporter, nn::Module& layer, const Symbol& x) {
+  exporter.lose_lengths(layer, x.shape[2]);
   const Tensor zeros = Tensor::zeros(x.shape.with(0, 1), exporter.dtype());
   const bool training = layer.training();
   layer.eval();
@@ -120,6 +128,7 @@ Symbol write_positional_encoding(Exporter& exporter, nn::Module& layer, const Sy
 }
 
 Symbol write_attention(Exporter& exporter, nn::Module& layer, const Symbol& x) {
+  exporter.lose_lengths(layer, x.shape[2]);
   const std::string name = name_of(layer);
   const std::string rows = to_rows(exporter, x, name);
   const std::string y =
@@ -128,6 +137,7 @@ Symbol write_attention(Exporter& exporter, nn::Module& layer, const Symbol& x) {
 }
 
 Symbol write_encoder_layer(Exporter& exporter, nn::Module& layer, const Symbol& x) {
+  exporter.lose_lengths(layer, x.shape[2]);
   const std::string name = name_of(layer);
   const std::int64_t embed = x.shape[1], steps = x.shape[2];
   const auto child = [&](std::string_view wanted) -> nn::Module& {

@@ -4,9 +4,11 @@
 #include <array>
 #include <limits>
 
+#include <fmt/ranges.h>
+
 #include "deploy/onnx/model.h"
+#include "io/atomic_writer.h"
 #include "onnx.pb.h"
-#include <evenkeel/io/file.h>
 #include <evenkeel/nn/fusion.h>
 #include <evenkeel/nn/layers/batch_norm.h>
 
@@ -72,7 +74,7 @@ constexpr std::array kWriters = {
     LayerWriter{"Slice", write_slice},
     LayerWriter{"Softmax", write_softmax},
     LayerWriter{"Tanh", write_activation},
-    LayerWriter{"ValidSteps", write_identity},
+    LayerWriter{"ValidSteps", write_valid_steps},
 };
 
 OnnxType type_of(DType dtype) {
@@ -227,6 +229,27 @@ std::string Exporter::integers(const std::vector<std::int64_t>& values) {
                                {static_cast<std::int64_t>(values.size())}));
 }
 
+void Exporter::lose_lengths(const nn::Module& layer, std::optional<std::int64_t> steps) {
+  without_lengths_.push_back(layer.label());
+  if (steps) steps_ = steps;
+}
+
+void Exporter::note_lengths() {
+  constexpr std::size_t kShown = 3;
+  if (without_lengths_.empty()) return;
+  const std::size_t shown = std::min(without_lengths_.size(), kShown);
+  std::string layers = fmt::format(
+      "{}", fmt::join(without_lengths_.begin(),
+                      without_lengths_.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+  if (shown < without_lengths_.size()) {
+    layers += fmt::format(" and {} more", without_lengths_.size() - shown);
+  }
+  note(fmt::format(
+      "lengths are not part of the model: every step of a padded sequence counts as valid ({})",
+      layers));
+  if (steps_) note(fmt::format("the model takes sequences of {} steps alone", *steps_));
+}
+
 Symbol Exporter::emit(nn::Module& layer, const Symbol& x) {
   const LayerWriter* const writer = find_writer(layer.type());
   if (writer == nullptr) {
@@ -244,6 +267,7 @@ std::string Exporter::write(nn::Module& network, const Shape& sample) {
   const Symbol x{options_.input, with_batch(options_.batch.value_or(kSomeBatch), sample)};
   (void)network.output_shape(x.shape);
   const Symbol y = emit(network, x);
+  note_lengths();
 
   model_->set_ir_version(kIrVersion);
   model_->set_producer_name("evenkeel");
@@ -290,7 +314,9 @@ ExportReport export_onnx(const nn::Module& network, const Shape& sample,
   copy->train(options.training);
   Exporter exporter(options);
   const std::string bytes = exporter.write(*copy, sample);
-  io::write_file_atomic(path, bytes);
+  io::AtomicWriter writer(path);
+  writer.write(bytes);
+  if (!options.accept || options.accept(writer.temporary())) writer.commit();
   return exporter.report();
 }
 

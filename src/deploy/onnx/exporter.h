@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,6 +45,9 @@ class Exporter {
   bool training() const { return options_.training; }
   DType dtype() const { return dtype_; }
   void note(std::string text) { report_.notes.push_back(std::move(text)); }
+  /// The layer does not count the steps beyond the lengths of sequences, for which the format has
+  /// no place; with `steps`, it is written for that many alone. Both are noted once for all layers.
+  void lose_lengths(const nn::Module& layer, std::optional<std::int64_t> steps = std::nullopt);
   /// A layer, or a container with what is in it, applied to x.
   Symbol emit(nn::Module& layer, const Symbol& x);
 
@@ -67,6 +71,10 @@ class Exporter {
   UniqueNames names_;  // of values
   UniqueNames node_names_{{"output"}};
   DType dtype_ = DType::f32;
+  std::vector<std::string> without_lengths_;  // labels of layers
+  std::optional<std::int64_t> steps_;         // the only number that some layer takes
+
+  void note_lengths();
 };
 
 /// The name of a layer in the model: its path.
@@ -113,6 +121,7 @@ Symbol write_reshape(Exporter&, nn::Module&, const Symbol&);
 Symbol write_mean(Exporter&, nn::Module&, const Symbol&);
 Symbol write_flatten(Exporter&, nn::Module&, const Symbol&);
 Symbol write_identity(Exporter&, nn::Module&, const Symbol&);
+Symbol write_valid_steps(Exporter&, nn::Module&, const Symbol&);
 Symbol write_mean_over_time(Exporter&, nn::Module&, const Symbol&);
 Symbol write_last_step(Exporter&, nn::Module&, const Symbol&);
 Symbol write_positional_encoding(Exporter&, nn::Module&, const Symbol&);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include <evenkeel/nn/layer_table.h>
 #include <evenkeel/nn/layers/conv.h>
 #include <evenkeel/nn/layers/conv_transpose.h>
@@ -98,6 +100,21 @@ AffineMap map_of(BatchNorm& norm) {
                         mean.data<double>()[c] * scale);
   }
   return map;
+}
+
+std::string fault_of(BatchNorm& norm) {
+  for (const auto& [name, tensor] : norm.state_dict()) {
+    const bool statistics = name.starts_with("running_");
+    const double least = name == "running_var" ? -norm.settings().eps : -INFINITY;
+    const Tensor wide = tensor.to(DType::f64);
+    for (const double value : std::as_const(wide).span<double>()) {
+      if (std::isfinite(value) && value > least) continue;
+      return fmt::format("its {} holds {}; {}", name, value,
+                         statistics ? "take the statistics anew with evenkeel recalibrate"
+                                    : "take the weights of an older checkpoint");
+    }
+  }
+  return {};
 }
 
 AffineMap map_of(const Elementwise& layer, int rank, std::int64_t channels) {

@@ -20,6 +20,8 @@ struct AffineMap {
 
 /// Of a batch norm with running statistics.
 AffineMap map_of(BatchNorm& norm);
+/// Which of its numbers give no map, and what to do: empty where there is one.
+std::string fault_of(BatchNorm& norm);
 /// Of a layer that meets [N, channels, …] with `rank` dimensions; no scale where its weight has
 /// more than a value per channel.
 AffineMap map_of(const Elementwise& layer, int rank, std::int64_t channels);

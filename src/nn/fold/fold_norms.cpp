@@ -56,6 +56,11 @@ int rank_of(const BatchNorm& norm) {
   return norm.type().ends_with("3d") ? 5 : 0;
 }
 
+void keep(BatchNorm& norm, const std::string& reason, FoldReport& report) {
+  const std::string fault = fault_of(norm);
+  report.kept.push_back({norm.path(), fault.empty() ? reason : fault, !fault.empty()});
+}
+
 class NormFolding {
  public:
   NormFolding(Module& network, FoldReport& report) : flow_(network), report_(report) {}
@@ -81,7 +86,8 @@ class NormFolding {
       }
     }
     for (std::size_t i = 1; i < flow_.size(); ++i) {
-      if (norm_at(i) != nullptr) report_.kept.push_back({norm_at(i)->path(), reasons[i]});
+      if (norm_at(i) == nullptr) continue;
+      keep(*norm_at(i), reasons[i], report_);
     }
   }
 
@@ -96,13 +102,13 @@ class NormFolding {
 
   /// Why a batch norm is no fixed map; empty if it is one.
   std::string reason_to_stay(std::size_t i) const {
-    const BatchNorm* norm = norm_at(i);
+    BatchNorm* const norm = norm_at(i);
     if (norm == nullptr) return {};
     if (!norm->settings().track_running_stats) {
       return "it has no running statistics: eval mode normalizes with the batch's own";
     }
     if (norm->masked()) return "it goes by a mask of valid steps";
-    return {};
+    return fault_of(*norm);
   }
 
   /// The map of step i for a value of that many dimensions and channels, or why it does not fit.
@@ -233,7 +239,8 @@ void list_the_rest(Module& network, FoldReport& report) {
     if (dynamic_cast<BatchNorm*>(&module) == nullptr) return;
     if (std::ranges::find(report.kept, module.path(), &FoldReport::Kept::norm) ==
         report.kept.end()) {
-      report.kept.push_back({module.path(), "it stands inside a layer that keeps its parts"});
+      keep(dynamic_cast<BatchNorm&>(module), "it stands inside a layer that keeps its parts",
+           report);
     }
   });
 }

@@ -35,6 +35,7 @@ class FoldedConv : public Cloneable<FoldedConv>, public TakesAddend {
   Tensor backward(const Tensor& dy) override;
 
   const ops::FrozenConv& conv() const { return *conv_; }
+  const Norm& norm() const { return norm_; }
   /// Appends an activation.
   void set_activation(const ops::ConvActivation& activation);
   void set_addend(Tensor other) override { addend_ = std::move(other); }
