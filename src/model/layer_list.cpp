@@ -121,6 +121,10 @@ nn::Sequential build_list(const std::vector<LayerSpec>& layers, const std::strin
 
 std::vector<LayerSpec> specs_of(nn::Module& list);
 
+/// What a branch is: a list, or one layer without tensors, whose names a list around it does not
+/// change.
+std::vector<LayerSpec> branch_of(nn::Module& branch);
+
 /// A layer, or a container with its lists.
 LayerSpec spec_of(nn::Module& layer) {
   LayerSpec spec{std::string(layer.type()), {}, {}};
@@ -135,9 +139,15 @@ LayerSpec spec_of(nn::Module& layer) {
   const bool branches = dynamic_cast<nn::Residual*>(&layer) != nullptr ||
                         dynamic_cast<nn::Concat*>(&layer) != nullptr;
   for (std::size_t i = 0; branches && i < layer.child_count(); ++i) {
-    spec.children.emplace_back(layer.child_name(i), specs_of(layer.child(i)));
+    spec.children.emplace_back(layer.child_name(i), branch_of(layer.child(i)));
   }
   return spec;
+}
+
+std::vector<LayerSpec> branch_of(nn::Module& branch) {
+  const bool single = dynamic_cast<nn::Sequential*>(&branch) == nullptr &&
+                      branch.child_count() == 0 && branch.state_dict().empty();
+  return single ? std::vector{spec_of(branch)} : specs_of(branch);
 }
 
 std::vector<LayerSpec> specs_of(nn::Module& list) {

@@ -114,6 +114,30 @@ TEST(LayerList, BuildsNestedContainers) {
   expect_same_network(*built, hand, random_tensor({3, 2, 5, 5}, 1));
 }
 
+TEST(LayerList, ALayerWithoutTensorsStandsForABranch) {
+  auto skip = std::make_unique<nn::Concat>();
+  skip->add(std::make_unique<nn::ReLU>());
+  skip->add(nn::to_owned(nn::Sequential{nn::Linear(4, 3)}));
+  nn::Sequential hand{nn::Linear(4, 4)};
+  hand.add(std::unique_ptr<nn::Module>(std::move(skip)));
+  hand.add(nn::Linear(7, 3));
+  hand.initialize(1);
+  NetworkOptions options = listed("", {4}, 3);
+  options.net = "config";
+  options.layers = layer_list(hand);
+  const auto built = build_network(options, 2);
+  built->load_state_dict(hand.state_dict());
+  expect_same_network(*built, hand, random_tensor({5, 4}, 1));
+
+  // Its tensors would get other names.
+  auto weighted = std::make_unique<nn::Concat>();
+  weighted->add(nn::to_owned(nn::Linear(4, 3)));
+  nn::Sequential other;
+  other.add(std::unique_ptr<nn::Module>(std::move(weighted)));
+  EXPECT_NE(message_of<UsageError>([&] { layer_list(other); }).find("no Sequential"),
+            std::string::npos);
+}
+
 TEST(LayerList, BuildsNetworksOfVolumes) {
   const auto options = listed(R"(
     [[layer]]
