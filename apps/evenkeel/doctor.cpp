@@ -25,6 +25,7 @@ constexpr int kErrors = 4;
 
 struct DoctorArguments {
   std::string run;
+  std::vector<std::int64_t> input;
   std::string data;  ///< "": the run's own
   std::string part = "train";
   std::int64_t samples = 2048;
@@ -245,7 +246,7 @@ int run_doctor(const DoctorArguments& arguments) {
     fail<UsageError>("[doctor] --data and --no-data exclude each other; leave one out");
   }
   use_threads(arguments.threads);
-  const LoadedRun run = load(arguments.run);
+  const LoadedRun run = load(arguments.run, arguments.input);
   const Examined examined = examine(arguments, run);
   if (arguments.json) {
     print_json(json_of(examined, run, arguments));
@@ -274,6 +275,7 @@ Action define_doctor(CLI::App& app) {
   app.add_option("--batch-size", arguments->batch_size,
                  "samples at a time (as in training, else 64)")
       ->option_text("N");
+  add_open_input(app, arguments->input);
   add_threads(app, arguments->threads);
   add_json(app, arguments->json);
   app.footer(

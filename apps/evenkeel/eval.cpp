@@ -21,6 +21,7 @@ namespace {
 
 struct EvalArguments {
   std::string run;
+  std::vector<std::int64_t> input;
   std::string data;  ///< "": the run's own
   std::string part = "test";
   std::string mode = "eval";
@@ -51,7 +52,7 @@ int run_eval(const EvalArguments& arguments) {
     fail<UsageError>("[eval] --fold needs the running statistics; leave --mode train out");
   }
   use_threads(arguments.threads);
-  LoadedRun run = load(arguments.run);
+  LoadedRun run = load(arguments.run, arguments.input);
   const std::string spec = data_of("eval", arguments.data, arguments.run, run);
   const data::Splits splits = open_splits(spec, run);
   const data::Dataset& dataset = part_of("eval", splits, spec, arguments.part);
@@ -67,7 +68,11 @@ int run_eval(const EvalArguments& arguments) {
   options.mode = arguments.mode == "train" ? train::EvalMode::train : train::EvalMode::eval;
   if (::isatty(STDERR_FILENO) != 0) options.progress = show_samples;
   std::optional<nn::FoldReport> folded;
-  if (arguments.fold) folded = nn::fold(*run.model.network);
+  if (arguments.fold) {
+    expect_eval_mode("eval", run);
+    folded = nn::fold(*run.model.network);
+    expect_sound("eval", *folded);
+  }
   const train::Evaluation result =
       train::evaluate(*run.model.network, dataset, run.normalization(), options);
   if (arguments.json) {
@@ -121,6 +126,7 @@ Action define_eval(CLI::App& app) {
       ->option_text("NAME");
   app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
       ->option_text("N");
+  add_open_input(app, arguments->input);
   add_threads(app, arguments->threads);
   app.add_flag("--fold", arguments->fold,
                "as it is deployed: batch norms folded into the layers around them");

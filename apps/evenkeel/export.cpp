@@ -8,6 +8,7 @@
 #include "command.h"
 #include "fold_text.h"
 #include "loaded_run.h"
+#include "run_output.h"
 #include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
@@ -21,6 +22,7 @@ namespace {
 struct ExportArguments {
   std::string run;
   std::string output;
+  std::vector<std::int64_t> input;
   std::int64_t batch = 0;  ///< 0: any
   bool training = false;
   bool fold = false;
@@ -62,15 +64,18 @@ int run_export(const ExportArguments& arguments) {
   if (arguments.batch < 0) {
     fail<UsageError>("[export] --batch must be 1 or more, got {}", arguments.batch);
   }
-  LoadedRun run = load(arguments.run);
+  LoadedRun run = load(arguments.run, arguments.input);
   if (state_dict) return export_state_dict(run, arguments);
   std::optional<nn::FoldReport> folded;
-  if (arguments.fold) folded = nn::fold(*run.model.network);
+  if (arguments.fold) {
+    expect_eval_mode("export", run);
+    folded = nn::fold(*run.model.network);
+    expect_sound("export", *folded);
+  }
   deploy::ExportOptions options;
   options.training = arguments.training;
-  options.batch = run.batch;
   if (arguments.batch > 0) options.batch = arguments.batch;
-  const deploy::ExportReport report = deploy::save_onnx(run.model, arguments.output, options);
+  const deploy::ExportReport report = save_onnx(run, arguments.output, options);
   if (arguments.json) {
     Json json{{"run", arguments.run},  {"file", arguments.output}, {"opset", deploy::kExportOpset},
               {"nodes", report.nodes}, {"bytes", report.bytes},    {"training", arguments.training},
@@ -104,6 +109,7 @@ Action define_export(CLI::App& app) {
   app.add_flag("--training", arguments->training,
                "batch norm and dropout as in training, not as in eval mode");
   app.add_flag("--fold", arguments->fold, "batch norms folded into the layers around them");
+  add_open_input(app, arguments->input);
   add_json(app, arguments->json);
   app.footer(
       "Writes ONNX, operator set 17. The model remembers how inputs are normalized and\n"

@@ -233,10 +233,7 @@ void add_network_options(CLI::App& app, ImportArguments& arguments) {
   add("--into", arguments.into, "a run folder or file whose network takes the weights", "RUN");
   add("--net", arguments.net, "or a network by name, as of train (mlp)", "NAME");
   add("--config", arguments.config, "or a TOML file that describes or lists it", "FILE");
-  app.add_option("--input", arguments.input, "the shape of one sample, such as 3,32,32")
-      ->delimiter(',')
-      ->option_text("C,H,W")
-      ->group("Network");
+  add_input(app, arguments.input)->group("Network");
   add("--classes", arguments.classes, "outputs (10)", "N");
   add("--norm", arguments.norm, "as of train (batch)", "NAME");
   add("--placement", arguments.placement, "norm before or after the activation (before)", "NAME");

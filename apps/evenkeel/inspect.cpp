@@ -23,6 +23,7 @@ namespace {
 
 struct InspectArguments {
   std::string path;
+  std::vector<std::int64_t> input;
   bool json = false;
 };
 
@@ -186,7 +187,7 @@ std::string heading(const LoadedRun& run) {
 }
 
 int inspect_network(const InspectArguments& arguments) {
-  LoadedRun run = load(arguments.path);
+  LoadedRun run = load(arguments.path, arguments.input);
   nn::Module& network = *run.model.network;
   const auto layers =
       nn::describe_layers(network, batch_of(run.batch.value_or(1), run.model.options.input));
@@ -223,6 +224,7 @@ Action define_inspect(CLI::App& app) {
                  "a run folder, a .safetensors file, an .onnx model, or tensors: .npy, .npz, .pt")
       ->required()
       ->option_text(" ");
+  add_open_input(app, arguments->input);
   add_json(app, arguments->json);
   app.footer(
       "Of a network: layers, parameters, what was fused, and for each batch norm the\n"

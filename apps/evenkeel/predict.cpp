@@ -22,6 +22,7 @@ namespace {
 struct PredictArguments {
   std::string run;
   std::vector<std::string> files;
+  std::vector<std::int64_t> input;
   std::int64_t top = 1;
   int threads = 0;
   bool json = false;
@@ -101,7 +102,7 @@ int run_predict(const PredictArguments& arguments) {
   if (arguments.top < 1)
     fail<UsageError>("[predict] --top must be 1 or more, got {}", arguments.top);
   use_threads(arguments.threads);
-  LoadedRun run = load(arguments.run);
+  LoadedRun run = load(arguments.run, arguments.input);
   Table table({{"input"}, {"label"}, {"probability", Table::Align::right}, {""}});
   Json list = Json::array();
   for (const std::string& path : arguments.files) {
@@ -136,6 +137,7 @@ Action define_predict(CLI::App& app) {
       ->required()
       ->option_text(" ");
   app.add_option("--top", arguments->top, "so many classes for each input (1)")->option_text("N");
+  add_open_input(app, arguments->input);
   add_threads(app, arguments->threads);
   add_json(app, arguments->json);
   app.footer(

@@ -22,6 +22,7 @@ namespace {
 struct RecalibrateArguments {
   std::string run;
   std::string output;
+  std::vector<std::int64_t> input;
   std::string data;  ///< "": the run's own
   std::string part = "train";
   std::string method = "exact";
@@ -45,7 +46,7 @@ train::Evaluation measure(LoadedRun& run, const data::Dataset& dataset) {
 int run_recalibrate(const RecalibrateArguments& arguments) {
   check_output("recalibrate", arguments.run, arguments.output);
   use_threads(arguments.threads);
-  LoadedRun run = load(arguments.run);
+  LoadedRun run = load(arguments.run, arguments.input);
   const std::string spec = data_of("recalibrate", arguments.data, arguments.run, run);
   const data::Splits splits = open_splits(spec, run);
   const data::Dataset& dataset = part_of("recalibrate", splits, spec, arguments.part);
@@ -68,9 +69,10 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
   const deploy::RecalibrationReport report =
       deploy::recalibrate(*run.model.network, dataset, run.normalization(), options);
   if (measurable) after = measure(run, splits.test);
-  save(run, arguments.output,
-       {{"recalibrated", fmt::format("{} statistics of {} samples, {}", arguments.method,
-                                     report.samples, arguments.order)}});
+  const std::vector<std::string> notes =
+      save(run, arguments.output,
+           {{"recalibrated", fmt::format("{} statistics of {} samples, {}", arguments.method,
+                                         report.samples, arguments.order)}});
   if (arguments.json) {
     Json layers = Json::array(), kept = Json::array();
     for (const auto& layer : report.layers) {
@@ -85,7 +87,8 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
     Json json{{"file", arguments.output},
               {"samples", report.samples},
               {"layers", layers},
-              {"kept", kept}};
+              {"kept", kept},
+              {"notes", notes}};
     if (measurable) {
       json["accuracy_before"] = before->accuracy;
       json["accuracy"] = after->accuracy;
@@ -105,6 +108,7 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
     print(fmt::format("test accuracy {}, before {}\n", percent(after->accuracy),
                       percent(before->accuracy)));
   }
+  for (const std::string& note : notes) print(fmt::format("note: {}\n", note));
   print(fmt::format("\nnext:  evenkeel eval {} --data SPEC\n", arguments.output));
   return 0;
 }
@@ -137,6 +141,7 @@ Action define_recalibrate(CLI::App& app) {
       ->option_text("W");
   app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
       ->option_text("N");
+  add_open_input(app, arguments->input);
   add_threads(app, arguments->threads);
   add_json(app, arguments->json);
   app.footer(

@@ -4,8 +4,10 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "loaded_run.h"
+#include <evenkeel/deploy/onnx_export.h>
 
 namespace evenkeel::app {
 
@@ -13,8 +15,15 @@ namespace evenkeel::app {
 /// itself an ONNX model, in .safetensors.
 void check_output(std::string_view command, const std::string& run, const std::string& output);
 
+/// Writes an ONNX model with the recipe and, of a network that came from one, its batch and the
+/// names of its input and output. The report's notes say what of that model is not in the file;
+/// further outputs are warned of on standard error.
+deploy::ExportReport save_onnx(const LoadedRun& run, const std::string& output,
+                               deploy::ExportOptions options = {});
+
 /// Writes the network with its recipe. A .safetensors file gets the notes, and keeps
-/// those on how its statistics came about.
-void save(LoadedRun& run, const std::string& output, std::map<std::string, std::string> notes);
+/// those on how its statistics came about. Returns those of save_onnx.
+std::vector<std::string> save(LoadedRun& run, const std::string& output,
+                              std::map<std::string, std::string> notes);
 
 }  // namespace evenkeel::app
