@@ -14,6 +14,7 @@
 #include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
+#include <evenkeel/core/shell_word.h>
 #include <evenkeel/data/loader.h>
 #include <evenkeel/deploy/difference.h>
 #include <evenkeel/deploy/onnx_network.h>

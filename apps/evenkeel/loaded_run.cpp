@@ -7,6 +7,7 @@
 
 #include "text.h"
 #include <evenkeel/core/error.h>
+#include <evenkeel/core/shell_word.h>
 #include <evenkeel/core/parallel.h>
 #include <evenkeel/deploy/onnx_network.h>
 #include <evenkeel/model/network.h>
