@@ -257,6 +257,12 @@ TEST_F(TorchFile, files_of_other_kinds_are_named) {
   EXPECT_TRUE(contains(refusal(zip_bytes({{"x.npy", "x"}})), "without a member"));
   EXPECT_TRUE(contains(refusal(zip_bytes({{"a/data.pkl", ")."}, {"a/constants.pkl", ")."}})),
                        "TorchScript"));
+  // Its program is compressed, which is not what is wrong with it.
+  std::string program = zip_bytes({{"a/code/__torch__.py", "abc"}, {"a/data.pkl", ")."}});
+  program[8] = program[program.find("PK\1\2") + 10] = '\x08';
+  EXPECT_TRUE(contains(refusal(program),
+                       "TorchScript model, which is a program; load it with torch.jit.load and "
+                       "save its state_dict()"));
   EXPECT_TRUE(
       contains(refusal(zip_bytes({{"a/data.pkl", ")."}, {"b/data.pkl", ")."}})), "got two"));
   EXPECT_TRUE(contains(refusal(zip_bytes({{"a/data.pkl", ")."}, {"a/byteorder", "big"}})),

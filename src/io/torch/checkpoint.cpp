@@ -35,6 +35,21 @@ void check_beginning(const InputFile& file) {
   file.origin().refuse("expected a zip file written by torch.save, got something else");
 }
 
+/// TorchScript keeps its program in members of the folder "code", which it compresses.
+void check_no_program(const InputFile& file, const std::vector<ZipEntry>& members) {
+  for (const ZipEntry& member : members) {
+    const std::string_view name = member.name;
+    const std::size_t slash = name.find('/');
+    const bool code =
+        slash != std::string_view::npos && name.substr(slash + 1).starts_with("code/");
+    if (code || name.ends_with("/constants.pkl")) {
+      file.origin().refuse(
+          "expected tensors, got a TorchScript model, which is a program; load it with "
+          "torch.jit.load and save its state_dict() with torch.save");
+    }
+  }
+}
+
 /// Compressed members could be far larger than the file; torch.save never writes any.
 void check_stored(const InputFile& file, const std::vector<ZipEntry>& members) {
   for (const ZipEntry& member : members) {
@@ -50,11 +65,6 @@ const ZipEntry& find_pickle(const InputFile& file, const std::vector<ZipEntry>& 
   const ZipEntry* found = nullptr;
   for (const ZipEntry& member : members) {
     const std::string_view name = member.name;
-    if (name.ends_with("/constants.pkl")) {
-      file.origin().refuse(
-          "expected tensors, got a TorchScript model, which is a program; save its state_dict() "
-          "with torch.save");
-    }
     const std::size_t slash = name.find('/');
     if (slash == std::string_view::npos || name.substr(slash + 1) != kPickle) continue;
     if (found != nullptr) file.origin().refuse("expected one {}, got two", kPickle);
@@ -193,6 +203,7 @@ class Collector {
 TorchCheckpoint read_checked(const InputFile& file) {
   check_beginning(file);
   const std::vector<ZipEntry> members = read_zip_directory(file);
+  check_no_program(file, members);
   check_stored(file, members);
   const ZipEntry& program = find_pickle(file, members);
   const std::string_view folder =
