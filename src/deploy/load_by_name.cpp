@@ -6,6 +6,7 @@
 
 #include <fmt/ranges.h>
 
+#include "deploy/absorbed_bias.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/deploy/state_dict.h>
 
@@ -25,19 +26,24 @@ bool is_count(std::string_view name) {
   return name == kCount || name.ends_with("." + std::string(kCount));
 }
 
-/// "2 are missing ('a', 'b')", with no more than the first few.
-std::string listed(const std::vector<std::string>& names, std::string_view what) {
+/// "'a', 'b'", with no more than the first few.
+std::string shown(const std::vector<std::string>& names) {
   constexpr std::size_t kMost = 3;
-  std::vector<std::string> shown;
+  std::vector<std::string> some;
   for (const std::string& name : names) {
-    if (shown.size() == kMost) {
-      shown.emplace_back("…");
+    if (some.size() == kMost) {
+      some.emplace_back("…");
       break;
     }
-    shown.push_back(fmt::format("'{}'", name));
+    some.push_back(fmt::format("'{}'", name));
   }
+  return fmt::format("{}", fmt::join(some, ", "));
+}
+
+/// "2 are missing ('a', 'b')"
+std::string listed(const std::vector<std::string>& names, std::string_view what) {
   return fmt::format("{} {} {} ({})", names.size(), names.size() == 1 ? "is" : "are", what,
-                     fmt::join(shown, ", "));
+                     shown(names));
 }
 
 /// What changes where types differ.
@@ -65,6 +71,21 @@ std::pair<std::string, std::string> parts_of(const std::string& name) {
   return {name.substr(0, dot), name.substr(dot + 1)};
 }
 
+/// Batch norms without a count whose statistics were given: of others nothing is known.
+std::int64_t norms_without_count(const std::set<std::string>& missing_counts,
+                                 const std::set<std::string>& given) {
+  return std::ranges::count_if(missing_counts, [&](const std::string& name) {
+    return given.contains(name.substr(0, name.size() - kCount.size()) + "running_mean");
+  });
+}
+
+/// Which layers of the network have no bias but could do with one, and the shape it would have.
+std::map<std::string, Shape> biases_to_do_without(nn::Module& network) {
+  std::map<std::string, Shape> shapes;
+  for (const auto& [layer, norm] : norms_behind(network)) shapes[layer] = Shape{norm->channels()};
+  return shapes;
+}
+
 std::vector<std::pair<std::string, Tensor>> without_counts(const nn::StateDict& state) {
   nn::StateDict kept;
   for (const auto& entry : state) {
@@ -78,23 +99,43 @@ std::vector<std::pair<std::string, Tensor>> without_counts(const nn::StateDict& 
 nn::StateDict named_in_order(nn::Module& network, const nn::StateDict& state) {
   const nn::StateDict own = without_counts(network.state_dict(/*exported_only=*/true));
   const nn::StateDict given = without_counts(state);
-  if (own.size() != given.size()) {
+  const std::map<std::string, Shape> spare = biases_to_do_without(network);
+  const auto check_count = [&](bool right) {
+    if (right) return;
     fail<Error>(
         "[state dict] expected the network's {} tensors to match in order, got {}; those of other "
         "networks match by name alone",
         own.size(), given.size());
-  }
+  };
+  check_count(given.size() >= own.size() && given.size() <= own.size() + spare.size());
   std::map<std::string, std::string> layers;
-  for (std::size_t i = 0; i < own.size(); ++i) {
-    const auto [layer, last] = parts_of(own[i].first);
-    const auto [other, other_last] = parts_of(given[i].first);
+  // A bias that load_by_name() does without: it goes with its layer, as counts do.
+  const auto is_spare = [&](const auto& entry) {
+    const auto [other, last] = parts_of(entry.first);
+    const auto layer = layers.find(other);
+    if (last != "bias" || layer == layers.end()) return false;
+    const auto shape = spare.find(layer->second);
+    return shape != spare.end() && shape->second == entry.second.shape();
+  };
+  std::size_t next = 0;
+  const auto skip_spare = [&] {
+    while (next < given.size() && is_spare(given[next])) ++next;
+  };
+  for (const auto& [name, tensor] : own) {
+    skip_spare();
+    check_count(next < given.size());
+    const auto& [other_name, other_tensor] = given[next];
+    const auto [layer, last] = parts_of(name);
+    const auto [other, other_last] = parts_of(other_name);
     const bool one_layer = layers.emplace(other, layer).first->second == layer;
-    if (last != other_last || own[i].second.shape() != given[i].second.shape() || !one_layer) {
-      fail<Error>("[state dict] expected '{}' {} as tensor {} in order, got '{}' {}", own[i].first,
-                  own[i].second.shape().str(), i + 1, given[i].first,
-                  given[i].second.shape().str());
+    if (last != other_last || tensor.shape() != other_tensor.shape() || !one_layer) {
+      fail<Error>("[state dict] expected '{}' {} as tensor {} in order, got '{}' {}", name,
+                  tensor.shape().str(), next + 1, other_name, other_tensor.shape().str());
     }
+    ++next;
   }
+  skip_spare();
+  check_count(next == given.size());
   nn::StateDict renamed;
   for (const auto& [name, tensor] : state) {
     const auto [other, last] = parts_of(name);
@@ -119,9 +160,13 @@ std::string LoadReport::faults() const {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-LoadReport match_by_name(nn::Module& network, const nn::StateDict& state) {
+namespace {
+
+LoadReport match(nn::Module& network, const WithoutBiases& given_state) {
+  const nn::StateDict& state = given_state.state;
   const std::map<std::string, Tensor> own = own_tensors(network);
   LoadReport report;
+  report.absorbed = given_state.absorbed;
   std::set<std::string> given;
   for (const auto& [name, tensor] : state) {
     given.insert(name);
@@ -134,32 +179,46 @@ LoadReport match_by_name(nn::Module& network, const nn::StateDict& state) {
       report.loaded.push_back(name);
     }
   }
-  std::int64_t counts = 0;
+  std::set<std::string> missing_counts;
   for (const auto& [name, tensor] : network.state_dict(/*exported_only=*/true)) {
     if (given.contains(name)) continue;
     if (is_count(name)) {
-      ++counts;
+      missing_counts.insert(name);
     } else {
       report.missing.push_back(name);
     }
   }
-  if (counts > 0) {
+  if (const std::int64_t counts = norms_without_count(missing_counts, given); counts > 0) {
     report.notes.push_back(
         fmt::format("{} batch norm{} without {}, which older files lack: the count stays", counts,
                     counts == 1 ? "" : "s", kCount));
+  }
+  if (!report.absorbed.empty()) {
+    const bool one = report.absorbed.size() == 1;
+    report.notes.push_back(fmt::format(
+        "{} bias{} directly before a batch norm, which the network does not have, {} subtracted "
+        "from its running mean ({})",
+        report.absorbed.size(), one ? "" : "es", one ? "is" : "are", shown(report.absorbed)));
   }
   note_conversions(own, state, report);
   return report;
 }
 
+}  // namespace
+
+LoadReport match_by_name(nn::Module& network, const nn::StateDict& state) {
+  return match(network, without_biases(network, state));
+}
+
 LoadReport load_by_name(nn::Module& network, const nn::StateDict& state, bool strict) {
-  LoadReport report = match_by_name(network, state);
+  const WithoutBiases given = without_biases(network, state);
+  LoadReport report = match(network, given);
   if (strict && !report.fits()) {
     fail<Error>("[state dict] the state does not fit the network: {} of {} tensors fit, {}",
                 report.loaded.size(), state.size(), report.faults());
   }
   std::map<std::string, Tensor> own = own_tensors(network);
-  for (const auto& [name, tensor] : state) {
+  for (const auto& [name, tensor] : given.state) {
     const auto found = own.find(name);
     if (found != own.end() && found->second.shape() == tensor.shape()) {
       found->second.copy_from(tensor);

@@ -81,6 +81,76 @@ TEST(LoadByName, AnAbsentCountOfBatchesIsNoError) {
   EXPECT_TRUE(contains(report.notes[0], "num_batches_tracked"));
 }
 
+TEST(LoadByName, NothingIsSaidOfCountsWhereTheNormIsNotThere) {
+  nn::Sequential to = small_network(2);
+  const LoadReport report = match_by_name(to, {{"other", Tensor::zeros({2})}});
+  EXPECT_EQ(report.missing.size(), 6U);
+  EXPECT_TRUE(report.notes.empty());
+}
+
+/// A network with a bias before its batch norm, whose statistics were gathered with it.
+nn::Sequential with_bias() {
+  nn::Sequential net = small_network(1);
+  net.train();
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    (void)net.forward(evenkeel::testing::random_tensor({8, 3}, i));
+  }
+  net.clear_saved();
+  net.eval();
+  return net;
+}
+
+nn::Sequential without_bias() {
+  nn::Sequential net;
+  net.add(nn::Linear(3, 4, {.bias = false})).add(nn::BatchNorm1d(4));
+  net.add(nn::ReLU()).add(nn::Dropout(0.5));
+  net.initialize(2);
+  net.eval();
+  return net;
+}
+
+TEST(LoadByName, ABiasBeforeABatchNormIsAbsorbed) {
+  nn::Sequential from = with_bias(), to = without_bias();
+  const LoadReport report = load_by_name(to, copy_of(from, true));
+  EXPECT_TRUE(report.fits());
+  EXPECT_EQ(report.absorbed, std::vector<std::string>{"0.bias"});
+  ASSERT_EQ(report.notes.size(), 1U);
+  EXPECT_TRUE(contains(report.notes[0], "subtracted from its running mean ('0.bias')"));
+  const Tensor x = evenkeel::testing::random_tensor({6, 3}, 9);
+  const Tensor expected = from.forward(x), got = to.forward(x);
+  for (std::size_t i = 0; i < expected.span<float>().size(); ++i) {
+    EXPECT_NEAR(got.span<float>()[i], expected.span<float>()[i], 1e-6);
+  }
+}
+
+TEST(LoadByName, ABiasIsNotAbsorbedWhereThatWouldChangeTheFunction) {
+  const nn::StateDict state = copy_of(*std::make_unique<nn::Sequential>(with_bias()), true);
+  nn::Sequential activated;
+  activated.add(nn::Linear(3, 4, {.bias = false})).add(nn::ReLU()).add(nn::BatchNorm1d(4));
+  nn::StateDict moved = state;
+  for (auto& [name, tensor] : moved) {
+    if (name[0] == '1') name[0] = '2';
+  }
+  EXPECT_EQ(match_by_name(activated, moved).unexpected, std::vector<std::string>{"0.bias"});
+  nn::Sequential to = without_bias();
+  nn::StateDict partial = state;
+  remove_tensor(partial, "1.running_mean");
+  const LoadReport report = match_by_name(to, partial);
+  EXPECT_EQ(report.unexpected, std::vector<std::string>{"0.bias"});
+  EXPECT_TRUE(report.absorbed.empty());
+}
+
+TEST(NamedInOrder, BiasesThatAreAbsorbedGoWithTheirLayer) {
+  nn::Sequential from = with_bias(), to = without_bias();
+  nn::StateDict state = copy_of(from, true);
+  for (auto& [name, tensor] : state) name = (name[0] == '0' ? "fc" : "norm") + name.substr(1);
+  const LoadReport report = load_by_name(to, named_in_order(to, state));
+  EXPECT_TRUE(report.fits());
+  EXPECT_EQ(report.absorbed, std::vector<std::string>{"0.bias"});
+  state[1].second = Tensor::zeros({3});
+  EXPECT_TRUE(contains(error_of<Error>([&] { named_in_order(to, state); }), "'fc.bias' [3]"));
+}
+
 TEST(LoadByName, StrictChangesNothingWhereSomethingDoesNotFit) {
   nn::Sequential from = small_network(1), to = small_network(2);
   const nn::StateDict before = copy_of(to);

@@ -50,7 +50,8 @@ ReadState read_state_dict(const std::filesystem::path& path, const ReadOptions& 
 /// The state under the network's names, for one that was registered in the same order under others
 /// (layer1.0.conv1.weight for 3.body.0.weight): tensor by tensor the last part of the name and the
 /// shape must agree. Counts of batches go with their layer. Throws Error naming the first pair that
-/// differs. Only for files that keep the order, as PyTorch's do and .safetensors ones do not.
+/// differs. Biases that load_by_name() absorbs go with their layer. Only for files that keep the
+/// order, as PyTorch's do and .safetensors ones do not.
 nn::StateDict named_in_order(nn::Module& network, const nn::StateDict& state);
 
 struct LoadReport {
@@ -62,6 +63,9 @@ struct LoadReport {
   std::vector<std::string> missing;     ///< that the network has and the state lacks
   std::vector<std::string> unexpected;  ///< that the state has and the network lacks
   std::vector<Mismatch> mismatched;     ///< of other shapes
+  /// Biases that the network does not have, subtracted from the running mean of the batch norm that
+  /// alone reads their layer's output: in eval mode that gives the same.
+  std::vector<std::string> absorbed;
   std::vector<std::string> notes;
 
   bool fits() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
@@ -73,8 +77,9 @@ struct LoadReport {
 /// state that PyTorch does not know are no faults; the network keeps what it has.
 LoadReport match_by_name(nn::Module& network, const nn::StateDict& state);
 
-/// Copies in what fits by name and shape, converting types. With `strict`, throws Error naming what
-/// does not fit, before anything is changed; without, the rest stays as it is.
+/// Copies in what fits by name and shape, converting types, and absorbs biases. With `strict`,
+/// throws Error naming what does not fit, before anything is changed; without, the rest stays as it
+/// is.
 LoadReport load_by_name(nn::Module& network, const nn::StateDict& state, bool strict = true);
 
 /// Writes what PyTorch knows of a network (Module::state_dict(true)) as a plain .safetensors file,
