@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include <evenkeel/core/stored.h>
 #include <evenkeel/nn/loss.h>
@@ -82,6 +83,24 @@ LossResult MeanSquaredError::operator()(const Tensor& y, const Tensor& target) c
 double MeanSquaredError::value(const Tensor& y, const Tensor& target) const {
   const DType dtype = parameter_dtype(y.dtype());
   return ops::mean_squared_error(y.to(dtype), wide_target(y, target), nullptr);
+}
+
+double negative_log(const Tensor& probabilities, std::span<const std::int32_t> labels) {
+  check_labels("negative_log", probabilities, labels);
+  const Tensor wide = probabilities.to(DType::f64);
+  const std::int64_t classes = wide.dim(1);
+  constexpr double kLeast = std::numeric_limits<float>::min();
+  double sum = 0;
+  const double* row = wide.data<double>();
+  for (std::size_t i = 0; i < labels.size(); ++i, row += classes) {
+    if (labels[i] < 0 || labels[i] >= classes) {
+      fail<ShapeError>("[negative_log] expected labels from 0 to {}, got {} in row {}", classes - 1,
+                       labels[i], i);
+    }
+    const double p = row[labels[i]];
+    sum -= std::log(p < kLeast ? kLeast : p);  // NaN stays NaN
+  }
+  return labels.empty() ? 0 : sum / static_cast<double>(labels.size());
 }
 
 std::int64_t count_correct(const Tensor& logits, std::span<const std::int32_t> labels) {

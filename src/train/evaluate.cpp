@@ -66,7 +66,9 @@ Evaluation run(nn::Module& network, const data::Dataset& dataset,
                               ? nn::forward_filled(network, batch.x, options.batch_size)
                               : network.forward(batch.x);
     network.clear_saved();
-    sum += loss.value(logits, batch.labels) * static_cast<double>(batch.size());
+    const double mean = options.probabilities ? nn::negative_log(logits, batch.labels)
+                                              : loss.value(logits, batch.labels);
+    sum += mean * static_cast<double>(batch.size());
     correct += nn::count_correct(logits, batch.labels);
     result.count += batch.size();
     if (options.progress) options.progress(result.count, dataset.size());

@@ -50,6 +50,19 @@ TEST(CrossEntropy, gradient_is_that_of_central_differences) {
   }
 }
 
+TEST(NegativeLog, is_the_cross_entropy_of_probabilities) {
+  const Labels labels{1, 0};
+  Tensor p = Tensor::zeros({2, 2});
+  p.span<float>()[0] = 0.75F;
+  p.span<float>()[1] = 0.25F;
+  p.span<float>()[2] = 0.5F;
+  p.span<float>()[3] = 0.5F;
+  EXPECT_NEAR(negative_log(p, labels), (std::log(4.0) + std::log(2.0)) / 2, 1e-12);
+  p.span<float>()[1] = 0;
+  EXPECT_TRUE(std::isfinite(negative_log(p, labels)));
+  EXPECT_THROW((void)negative_log(p, Labels{0, 2}), ShapeError);
+}
+
 TEST(CrossEntropy, wrong_labels_and_shapes_are_refused) {
   const CrossEntropy loss;
   EXPECT_EQ(message_of<ShapeError>([&] {

@@ -5,6 +5,7 @@
 #include <evenkeel/nn/layers/dropout.h>
 #include <evenkeel/nn/layers/linear.h>
 #include <evenkeel/nn/layers/sequential.h>
+#include <evenkeel/nn/layers/softmax.h>
 
 namespace evenkeel::train {
 namespace {
@@ -61,6 +62,17 @@ TEST(Evaluate, DoesNotDependOnTheBatchSizeInEvalMode) {
   EXPECT_EQ(whole.accuracy, parts.accuracy);
   EXPECT_NEAR(whole.loss, parts.loss, 1e-6);
   EXPECT_EQ(parts.count, 50);
+}
+
+TEST(Evaluate, TakesProbabilitiesAsTheyAre) {
+  nn::Sequential logits = network();
+  nn::Sequential probabilities{logits, nn::Softmax()};
+  const Evaluation expected = evaluate(logits, rows(50), {});
+  EvalOptions options;
+  options.probabilities = true;
+  const Evaluation got = evaluate(probabilities, rows(50), {}, options);
+  EXPECT_EQ(got.accuracy, expected.accuracy);
+  EXPECT_NEAR(got.loss, expected.loss, 1e-6);
 }
 
 TEST(Evaluate, UsesTheStatisticsOfTheBatchInTrainMode) {

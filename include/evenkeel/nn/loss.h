@@ -33,6 +33,10 @@ struct MeanSquaredError {
   double value(const Tensor& y, const Tensor& target) const;
 };
 
+/// The mean over the batch of −log(p of the label) for probabilities [N, K] instead of logits; of 0
+/// that of the smallest float32 is taken. Errors as of CrossEntropy.
+double negative_log(const Tensor& probabilities, std::span<const std::int32_t> labels);
+
 /// How many rows of [N, K] are largest at their label; of equal values the first counts, and a row
 /// with a NaN is wrong. Throws ShapeError unless there is one label per row.
 std::int64_t count_correct(const Tensor& logits, std::span<const std::int32_t> labels);

@@ -28,6 +28,8 @@ struct EvalOptions {
   /// The network takes batches of batch_size alone: a last one that is shorter is filled up, which
   /// EvalMode::train refuses.
   bool fixed_batch = false;
+  /// The network gives probabilities, not logits: the loss is the mean of −log of the label's.
+  bool probabilities = false;
   std::function<void(std::int64_t done, std::int64_t total)>
       progress;  ///< in samples; may be empty
 };
