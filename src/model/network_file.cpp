@@ -23,7 +23,7 @@ const std::string& require(const io::TensorFile& file, const char* key, const st
   if (it == file.metadata.end()) {
     fail<IoError>(
         "[model] '{}' holds tensors but no evenkeel network (its metadata lacks {}); give a file "
-        "of a run folder",
+        "of a run folder, or make one of it with 'evenkeel import'",
         where, key);
   }
   return it->second;
@@ -115,6 +115,10 @@ std::map<std::string, std::string> network_metadata(const NetworkOptions& option
 
 std::map<std::string, std::string> recipe_metadata(const InputRecipe& recipe) {
   return {{kRecipeKey, to_text(recipe)}};
+}
+
+bool has_recipe(const std::map<std::string, std::string>& metadata) {
+  return metadata.contains(kRecipeKey);
 }
 
 InputRecipe find_recipe(const std::map<std::string, std::string>& metadata,

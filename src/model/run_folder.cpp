@@ -2,6 +2,7 @@
 
 #include <evenkeel/core/error.h>
 #include <evenkeel/io/file.h>
+#include <evenkeel/io/torch_checkpoint.h>
 #include <evenkeel/model/run_folder.h>
 
 namespace evenkeel::model {
@@ -79,10 +80,17 @@ std::vector<fs::path> list_checkpoints(const fs::path& folder) {
 LoadedNetwork load_run(const fs::path& run_or_file,
                        const std::function<void(const std::string&)>& warn) {
   if (is_file(run_or_file)) {
+    if (io::is_torch_checkpoint(run_or_file)) {
+      fail<IoError>(
+          "[run] '{}' holds tensors but no network; make one of it with 'evenkeel import {} --net "
+          "NAME --input SHAPE -o FILE.safetensors'",
+          run_or_file.string(), run_or_file.string());
+    }
     if (run_or_file.extension() != ".safetensors") {
       fail<IoError>(
-          "[run] '{}' is neither a run folder nor a .safetensors file; give a folder written by "
-          "'evenkeel train --out', or a file of weights in it",
+          "[run] '{}' is neither a run folder nor a .safetensors file nor an .onnx model; give a "
+          "folder written by 'evenkeel train --out', or a file of weights in it; 'evenkeel import' "
+          "reads those of others",
           run_or_file.string());
     }
     return load_network(run_or_file);

@@ -140,6 +140,13 @@ model::NetworkOptions network_options(const Settings& settings, const Shape& sam
   options.input = sample;
   options.classes = classes;
   options.layers = settings.layers;
+  // What a row says itself holds. Numbers that are usual are those of the layers too (RMSNorm's own
+  // eps is another).
+  const Settings usual;
+  const auto eps = settings.eps == usual.eps ? std::nullopt : std::optional<double>(settings.eps);
+  const auto* momentum = settings.momentum == usual.momentum ? nullptr : &settings.momentum;
+  model::set_norm_numbers(options.layers, model::norm_numbers(eps, momentum),
+                          model::NormRows::silent);
   return options;
 }
 

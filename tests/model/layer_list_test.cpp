@@ -45,6 +45,39 @@ void expect_same_network(nn::Module& a, nn::Module& b, const Tensor& x) {
   }
 }
 
+TEST(LayerList, NumbersOfNormalizationsAreSetInAllRowsOrTheSilentOnes) {
+  const auto layers = [] {
+    return parse_config(R"(
+      [[layer]]
+      type = "BatchNorm1d"
+      num_features = 4
+      [[layer]]
+      type = "Residual"
+      body = [{type = "BatchNorm1d", num_features = 4, eps = 0.5, decay = 0.9},
+              {type = "LayerNorm", normalized_shape = 4}, {type = "LSTM", input_size = 4}]
+    )",
+                        "net.toml")
+        .layers;
+  };
+  const auto said = [](const LayerSpec& row, const char* key) {
+    return row.options.contains(key) ? row.options.get(key, -1.0) : -1.0;
+  };
+  for (const NormRows rows : {NormRows::all, NormRows::silent}) {
+    std::vector<LayerSpec> list = layers();
+    const std::optional<double> momentum = 0.3;
+    set_norm_numbers(list, norm_numbers(0.01, &momentum), rows);
+    EXPECT_EQ(said(list[0], "eps"), 0.01);
+    EXPECT_EQ(said(list[0], "momentum"), 0.3);
+    const std::vector<LayerSpec>& body = list[1].children[0].second;
+    EXPECT_EQ(said(body[0], "eps"), rows == NormRows::all ? 0.01 : 0.5);
+    EXPECT_EQ(said(body[0], "momentum"), rows == NormRows::all ? 0.3 : -1.0);
+    EXPECT_EQ(said(body[0], "decay"), rows == NormRows::all ? -1.0 : 0.9);
+    EXPECT_EQ(said(body[1], "eps"), 0.01);
+    EXPECT_FALSE(body[1].options.contains("momentum"));
+    EXPECT_FALSE(body[2].options.contains("eps"));
+  }
+}
+
 TEST(LayerList, EqualsTheNetworkWrittenByHand) {
   const auto built = build_network(listed(R"(
     [[layer]]

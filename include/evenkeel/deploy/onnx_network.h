@@ -28,7 +28,7 @@ struct OnnxNetwork {
 /// import_onnx, with the recipe that save_onnx wrote where it did. Throws IoError.
 OnnxNetwork load_onnx(const std::filesystem::path& path, const ImportOptions& options = {});
 
-/// export_onnx, with the recipe in the model's metadata.
+/// export_onnx, with the recipe, where the network has one, in the model's metadata.
 ExportReport save_onnx(const model::LoadedNetwork& network, const std::filesystem::path& path,
                        ExportOptions options = {});
 

@@ -48,8 +48,21 @@ const std::vector<NetworkInfo>& networks();
 /// layer that does not fit.
 std::unique_ptr<nn::Module> build_network(const NetworkOptions& options, std::uint64_t seed);
 /// The layer list from which build_network() makes a network of the same structure and the same
-/// names. Throws UsageError for a network that no list describes: with a Graph, or not a Sequential.
+/// names. Throws UsageError for a network that no list describes: with a Graph, or not a
+/// Sequential.
 std::vector<LayerSpec> layer_list(nn::Module& network);
+
+/// Which rows of a list set_norm_numbers() changes.
+enum class NormRows : std::uint8_t {
+  all,
+  silent,  ///< those that do not say the number themselves
+};
+/// What a normalization's row would say: "eps" unless that is empty; unless the pointer is null
+/// "momentum" or, where there is none, "cumulative".
+Options norm_numbers(std::optional<double> eps, const std::optional<double>* momentum);
+/// Gives the numbers to the normalizations of a list, each what it has an option for.
+void set_norm_numbers(std::vector<LayerSpec>& layers, const Options& numbers, NormRows rows);
+
 /// Whether inputs are better given channels last.
 bool prefers_channels_last(const NetworkOptions& options);
 

@@ -24,6 +24,7 @@ struct InputRecipe {
 struct LoadedNetwork {
   NetworkOptions options;
   InputRecipe recipe;
+  bool has_recipe = true;  ///< false where the file says nothing of how inputs are prepared
   std::unique_ptr<nn::Module> network;  ///< in eval mode
   std::map<std::string, std::string> metadata;
   std::filesystem::path file;  ///< that it was read from
@@ -37,8 +38,10 @@ std::map<std::string, std::string> network_metadata(const NetworkOptions& option
                                                     const InputRecipe& recipe);
 inline constexpr std::string_view kNetworkPrefix = "network/";
 /// The recipe alone, for files in other formats, and what is in such metadata: an empty one where
-/// there is none. Throws IoError naming `where` for one that is damaged or does not fit the network.
+/// there is none. Throws IoError naming `where` for one that is damaged or does not fit the
+/// network.
 std::map<std::string, std::string> recipe_metadata(const InputRecipe& recipe);
+bool has_recipe(const std::map<std::string, std::string>& metadata);
 InputRecipe find_recipe(const std::map<std::string, std::string>& metadata,
                         const NetworkOptions& options, const std::string& where);
 

@@ -23,6 +23,7 @@ OnnxNetwork load_onnx(const std::filesystem::path& path, const ImportOptions& op
   dims.insert(dims.end(), imported.sample.dims().begin(), imported.sample.dims().end());
   const Shape output = imported.network->output_shape(Shape(std::span<const std::int64_t>(dims)));
   loaded.options.classes = output.rank() == 2 ? output[1] : 0;
+  loaded.has_recipe = model::has_recipe(imported.metadata);
   loaded.recipe = model::find_recipe(imported.metadata, loaded.options, path.string());
   loaded.metadata = std::move(imported.metadata);
   loaded.network = std::move(imported.network);
@@ -32,7 +33,7 @@ OnnxNetwork load_onnx(const std::filesystem::path& path, const ImportOptions& op
 
 ExportReport save_onnx(const model::LoadedNetwork& network, const std::filesystem::path& path,
                        ExportOptions options) {
-  options.metadata.merge(model::recipe_metadata(network.recipe));
+  if (network.has_recipe) options.metadata.merge(model::recipe_metadata(network.recipe));
   return export_onnx(*network.network, network.options.input, path, options);
 }
 
