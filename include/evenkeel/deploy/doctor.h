@@ -59,8 +59,11 @@ struct DoctorOptions {
   /// Samples at a time; 0: as in training, or 64 where that is not known.
   std::int64_t batch_size = 0;
   Layout layout = Layout::channels_first;
-  DType dtype = DType::f32;  ///< of the activations
-  std::uint64_t seed = 0;    ///< of the order of the samples
+  DType dtype = DType::f32;    ///< of the activations
+  bool probabilities = false;  ///< the network gives them, not logits
+  /// It is not known how inputs are normalized: what looks like stale statistics may be that.
+  bool inputs_unknown = false;
+  std::uint64_t seed = 0;  ///< of the order of the samples
   /// Samples through the network so far, over all passes; may be empty.
   std::function<void(std::int64_t done, std::int64_t total)> progress = {};
 };

@@ -107,6 +107,13 @@ std::string apart_text(double shift, double ratio, const std::string& channels) 
   return fmt::format("{} apart in {}", text, channels);
 }
 
+/// What comes before taking the statistics anew.
+std::string before_remedy(const Examination& patient) {
+  if (!patient.options.inputs_unknown) return {};
+  return "the model does not say how inputs are normalized: give --mean and --std as in its "
+         "training, else these statistics are of other inputs; if that is not it, ";
+}
+
 double percent(double part) { return 100 * part; }
 
 }  // namespace
@@ -144,7 +151,7 @@ void check_far_apart(const Examination& patient, Findings& findings) {
     findings.add(
         norm.path(),
         apart_text(apart.shift, apart.ratio, channels_text(apart.channels, norm.channels())),
-        most ? Severity::error : Severity::warning);
+        most ? Severity::error : Severity::warning, before_remedy(patient));
   }
 }
 
@@ -166,7 +173,7 @@ void check_mode_gap(const Examination& patient, Findings& findings) {
       fmt::format("accuracy {:.2f} % with the running statistics and {:.2f} % with the "
                   "batches' own, loss {:.3f} and {:.3f}",
                   percent(running->accuracy), percent(batch->accuracy), running->loss, batch->loss),
-      worse && lost > kLostMuch ? Severity::error : Severity::warning);
+      worse && lost > kLostMuch ? Severity::error : Severity::warning, before_remedy(patient));
 }
 
 }  // namespace evenkeel::deploy

@@ -114,11 +114,12 @@ void Findings::add(const std::string& layer, std::string evidence) {
   add(layer, std::move(evidence), check_->severity);
 }
 
-void Findings::add(const std::string& layer, std::string evidence, Severity severity) {
+void Findings::add(const std::string& layer, std::string evidence, Severity severity,
+                   const std::string& before) {
   const auto type = types_.find(layer);
   out_.push_back({std::string(check_->name), severity, layer,
                   type == types_.end() ? std::string() : type->second, std::move(evidence),
-                  std::string(check_->consequence), std::string(check_->remedy)});
+                  std::string(check_->consequence), before + std::string(check_->remedy)});
 }
 
 std::string channels_text(const std::vector<std::size_t>& chosen, std::size_t all) {

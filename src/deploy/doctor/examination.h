@@ -62,7 +62,9 @@ class Findings {
   void begin(const CheckInfo& check) { check_ = &check; }
   /// Of the check's severity, or a milder one.
   void add(const std::string& layer, std::string evidence);
-  void add(const std::string& layer, std::string evidence, Severity severity);
+  /// `before` stands before the remedy.
+  void add(const std::string& layer, std::string evidence, Severity severity,
+           const std::string& before = {});
 
  private:
   const CheckInfo* check_ = nullptr;

@@ -208,7 +208,9 @@ class Surveyor {
         if (done_ == 0) result_.no_labels = reason_against_labels(samples_, output);
       }
       if (result_.no_labels.empty()) {
-        sum += loss.value(output, batch.labels) * static_cast<double>(batch.size());
+        const double mean = options_.probabilities ? nn::negative_log(output, batch.labels)
+                                                   : loss.value(output, batch.labels);
+        sum += mean * static_cast<double>(batch.size());
         correct += nn::count_correct(output, batch.labels);
       }
       ++result_.batches;
