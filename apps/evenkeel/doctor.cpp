@@ -10,11 +10,14 @@
 #include "command.h"
 #include "loaded_run.h"
 #include "run_data.h"
+#include "run_inputs.h"
+#include "run_scores.h"
 #include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/deploy/doctor.h>
 #include <evenkeel/deploy/onnx_network.h>
+#include <evenkeel/deploy/scores.h>
 
 namespace evenkeel::app {
 namespace {
@@ -30,6 +33,7 @@ struct DoctorArguments {
   std::string part = "train";
   std::int64_t samples = 2048;
   std::int64_t batch_size = 0;
+  InputNumbers inputs;
   int threads = 0;
   bool no_data = false;
   bool json = false;
@@ -56,6 +60,7 @@ deploy::DoctorOptions options_for(const DoctorArguments& arguments, const Loaded
   const auto& notes = run.model.metadata;
   options.recalibrated = notes.contains("recalibrated") || notes.contains("average");
   options.training_norms = run.training_norms;
+  options.inputs_unknown = !run.model.has_recipe;
   options.samples = arguments.samples;
   options.batch_size = run.batch.value_or(arguments.batch_size);
   options.layout = run.layout();
@@ -94,7 +99,16 @@ std::optional<data::Splits> find_data(const DoctorArguments& arguments, const Lo
 }
 
 Examined examine(const DoctorArguments& arguments, const LoadedRun& run) {
-  const deploy::DoctorOptions options = options_for(arguments, run);
+  deploy::DoctorOptions options = options_for(arguments, run);
+  // Networks trained here gave logits then, whatever ends them. The Sigmoid of one output stays:
+  // what would take its place is no layer of the network.
+  if (!run.settings) {
+    const Shape batch = batch_shape(run);
+    const deploy::Scores scores = deploy::scores_of(*run.model.network, batch);
+    if (scores == deploy::Scores::probabilities)
+      (void)deploy::give_logits(*run.model.network, batch);
+    options.probabilities = scores == deploy::Scores::independent;
+  }
   std::string reason = reason_against_data(arguments, run);
   if (reason.empty()) {
     const std::string spec = data_of("doctor", arguments.data, arguments.run, run);
@@ -237,6 +251,7 @@ Json json_of(const Examined& examined, const LoadedRun& run, const DoctorArgumen
     json["batch_size"] = diagnosis.batch_size;
     json["running"] = quality_json(diagnosis.running);
     json["batch"] = quality_json(diagnosis.batch);
+    json["normalization"] = inputs_json(run);
   }
   return json;
 }
@@ -246,13 +261,15 @@ int run_doctor(const DoctorArguments& arguments) {
     fail<UsageError>("[doctor] --data and --no-data exclude each other; leave one out");
   }
   use_threads(arguments.threads);
-  const LoadedRun run = load(arguments.run, arguments.input);
+  LoadedRun run = load(arguments.run, arguments.input);
+  set_inputs("doctor", run, arguments.inputs);
   const Examined examined = examine(arguments, run);
   if (arguments.json) {
     print_json(json_of(examined, run, arguments));
   } else {
     print(text_of(examined, run, arguments));
   }
+  if (!examined.data.empty()) note_inputs(run);
   return code_of(examined.diagnosis);
 }
 
@@ -276,6 +293,7 @@ Action define_doctor(CLI::App& app) {
                  "samples at a time (as in training, else 64)")
       ->option_text("N");
   add_open_input(app, arguments->input);
+  add_inputs(app, arguments->inputs);
   add_threads(app, arguments->threads);
   add_json(app, arguments->json);
   app.footer(

@@ -10,6 +10,8 @@
 #include "fold_text.h"
 #include "loaded_run.h"
 #include "run_data.h"
+#include "run_inputs.h"
+#include "run_scores.h"
 #include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
@@ -27,6 +29,7 @@ struct EvalArguments {
   std::string mode = "eval";
   std::string dtype;  ///< "": as it was trained
   std::int64_t batch_size = 256;
+  InputNumbers inputs;
   int threads = 0;
   bool fold = false;
   bool json = false;
@@ -53,12 +56,14 @@ int run_eval(const EvalArguments& arguments) {
   }
   use_threads(arguments.threads);
   LoadedRun run = load(arguments.run, arguments.input);
+  set_inputs("eval", run, arguments.inputs);
   const std::string spec = data_of("eval", arguments.data, arguments.run, run);
   const data::Splits splits = open_splits(spec, run);
   const data::Dataset& dataset = part_of("eval", splits, spec, arguments.part);
   check_samples("eval", dataset, spec, run.model.options);
-  check_classes("eval", dataset, spec, run.model.options);
   train::EvalOptions options;
+  options.probabilities = expect_scores("eval", run);
+  check_classes("eval", dataset, spec, run.model.options);
   options.batch_size = run.batch.value_or(arguments.batch_size);
   options.fixed_batch = run.batch.has_value();
   options.layout = run.layout();
@@ -86,9 +91,11 @@ int run_eval(const EvalArguments& arguments) {
               {"part", arguments.part},
               {"mode", arguments.mode},
               {"dtype", name_of(options.dtype)},
-              {"batch_size", options.batch_size}};
+              {"batch_size", options.batch_size},
+              {"normalization", inputs_json(run)}};
     if (folded) json["fold"] = fold_json(*folded);
     print_json(json);
+    note_inputs(run);
     return 0;
   }
   Table table({{"", Table::Align::left}, {"", Table::Align::left}});
@@ -104,6 +111,7 @@ int run_eval(const EvalArguments& arguments) {
   table.add({"accuracy", percent(result.accuracy)});
   table.add({"loss", fmt::format("{:.4f}", result.loss)});
   print(table.str());
+  note_inputs(run);
   return 0;
 }
 
@@ -127,6 +135,7 @@ Action define_eval(CLI::App& app) {
   app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
       ->option_text("N");
   add_open_input(app, arguments->input);
+  add_inputs(app, arguments->inputs);
   add_threads(app, arguments->threads);
   app.add_flag("--fold", arguments->fold,
                "as it is deployed: batch norms folded into the layers around them");

@@ -8,6 +8,8 @@
 #include "command.h"
 #include "fold_text.h"
 #include "loaded_run.h"
+#include "norm_text.h"
+#include "run_inputs.h"
 #include "run_output.h"
 #include "shared_options.h"
 #include "text.h"
@@ -24,6 +26,7 @@ struct ExportArguments {
   std::string output;
   std::vector<std::int64_t> input;
   std::int64_t batch = 0;  ///< 0: any
+  InputNumbers inputs;
   bool training = false;
   bool fold = false;
   bool json = false;
@@ -34,14 +37,17 @@ int export_state_dict(LoadedRun& run, const ExportArguments& arguments) {
   deploy::save_state_dict(arguments.output, *run.model.network);
   const std::size_t tensors = run.model.network->state_dict(/*exported_only=*/true).size();
   if (arguments.json) {
-    print_json({{"run", arguments.run}, {"file", arguments.output}, {"tensors", tensors}});
+    Json json{{"run", arguments.run}, {"file", arguments.output}, {"tensors", tensors}};
+    put_norms(*run.model.network, json);
+    print_json(json);
     return 0;
   }
   Table table({{"", Table::Align::left}, {"", Table::Align::left}});
   table.add({"network", run.model.options.net});
   table.add({"weights", run.origin()});
   table.add({"state dict", fmt::format("{}, {} tensors", arguments.output, tensors)});
-  table.add({"batch norm", fmt::format("eps {}, which it does not hold", run.model.options.eps)});
+  const std::string norms = norms_text(*run.model.network, /*momentum=*/false);
+  table.add({"batch norm", norms == "none" ? norms : norms + ", which it does not hold"});
   print(table.str());
   return 0;
 }
@@ -64,7 +70,14 @@ int run_export(const ExportArguments& arguments) {
   if (arguments.batch < 0) {
     fail<UsageError>("[export] --batch must be 1 or more, got {}", arguments.batch);
   }
+  if (state_dict && arguments.inputs.given()) {
+    fail<UsageError>(
+        "[export] a state dict does not say how inputs are normalized; leave --mean "
+        "and --std out");
+  }
+  check_destination("export", {arguments.run}, arguments.output);
   LoadedRun run = load(arguments.run, arguments.input);
+  set_inputs("export", run, arguments.inputs);
   if (state_dict) return export_state_dict(run, arguments);
   std::optional<nn::FoldReport> folded;
   if (arguments.fold) {
@@ -77,11 +90,13 @@ int run_export(const ExportArguments& arguments) {
   if (arguments.batch > 0) options.batch = arguments.batch;
   const deploy::ExportReport report = save_onnx(run, arguments.output, options);
   if (arguments.json) {
-    Json json{{"run", arguments.run},  {"file", arguments.output}, {"opset", deploy::kExportOpset},
-              {"nodes", report.nodes}, {"bytes", report.bytes},    {"training", arguments.training},
-              {"notes", report.notes}};
+    Json json{{"run", arguments.run},          {"file", arguments.output},
+              {"opset", deploy::kExportOpset}, {"nodes", report.nodes},
+              {"bytes", report.bytes},         {"training", arguments.training},
+              {"notes", report.notes},         {"normalization", inputs_json(run)}};
     if (folded) json["folded"] = fold_json(*folded)["folded"];
     print_json(json);
+    note_inputs(run);
     return 0;
   }
   Table table({{"", Table::Align::left}, {"", Table::Align::left}});
@@ -93,6 +108,7 @@ int run_export(const ExportArguments& arguments) {
   if (folded) table.add({"folded", fmt::format("{} batch norms", folded->folded.size())});
   for (const std::string& note : report.notes) table.add({"note", note});
   print(table.str());
+  note_inputs(run);
   return 0;
 }
 
@@ -110,6 +126,7 @@ Action define_export(CLI::App& app) {
                "batch norm and dropout as in training, not as in eval mode");
   app.add_flag("--fold", arguments->fold, "batch norms folded into the layers around them");
   add_open_input(app, arguments->input);
+  add_inputs(app, arguments->inputs);
   add_json(app, arguments->json);
   app.footer(
       "Writes ONNX, operator set 17. The model remembers how inputs are normalized and\n"

@@ -10,6 +10,7 @@
 #include "fold_text.h"
 #include "loaded_run.h"
 #include "run_data.h"
+#include "run_inputs.h"
 #include "run_output.h"
 #include "shared_options.h"
 #include "text.h"
@@ -32,6 +33,7 @@ struct FoldArguments {
   std::string data;  ///< "": random inputs alone
   std::int64_t samples = 64;
   double tolerance = 1e-4;
+  InputNumbers inputs;
   int threads = 0;
   bool json = false;
 };
@@ -133,7 +135,7 @@ void save_weights(const FoldArguments& arguments, LoadedRun& run, Verification& 
   }
 }
 
-Json to_json(const FoldArguments& arguments, const nn::FoldReport& report,
+Json to_json(const FoldArguments& arguments, const LoadedRun& run, const nn::FoldReport& report,
              const Verification& verification) {
   const deploy::OutputDifference& difference = verification.difference;
   const bool same = verification.same(arguments.tolerance);
@@ -146,6 +148,7 @@ Json to_json(const FoldArguments& arguments, const nn::FoldReport& report,
   json["tolerance"] = arguments.tolerance;
   json["same"] = same;
   json["notes"] = verification.notes;
+  json["normalization"] = inputs_json(run);
   return json;
 }
 
@@ -179,6 +182,7 @@ int run_fold(const FoldArguments& arguments) {
   check(arguments);
   use_threads(arguments.threads);
   LoadedRun run = load(arguments.run, arguments.input);
+  set_inputs("fold", run, arguments.inputs);
   expect_eval_mode("fold", run);
   nn::unfuse(*run.model.network);
   Verification verification{deploy::OutputDifference(*run.model.network)};
@@ -190,8 +194,9 @@ int run_fold(const FoldArguments& arguments) {
     save_weights(arguments, run, verification);
   }
   const bool same = verification.same(arguments.tolerance);
+  if (same && !arguments.data.empty()) note_inputs(run);
   if (arguments.json) {
-    print_json(to_json(arguments, report, verification));
+    print_json(to_json(arguments, run, report, verification));
     return same ? 0 : kNotTheSame;
   }
   print(text_of(report, verification));
@@ -220,6 +225,7 @@ Action define_fold(CLI::App& app) {
                  "the largest difference allowed, of the largest output (1e-04)")
       ->option_text("X");
   add_open_input(app, arguments->input);
+  add_inputs(app, arguments->inputs);
   add_threads(app, arguments->threads);
   add_json(app, arguments->json);
   app.footer(

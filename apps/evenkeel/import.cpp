@@ -1,5 +1,6 @@
 // evenkeel import
 
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -8,6 +9,9 @@
 
 #include "command.h"
 #include "loaded_run.h"
+#include "norm_text.h"
+#include "run_inputs.h"
+#include "run_output.h"
 #include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
@@ -16,6 +20,8 @@
 
 namespace evenkeel::app {
 namespace {
+
+constexpr int kDoesNotFit = 1;
 
 struct ImportArguments {
   std::string weights;
@@ -29,7 +35,7 @@ struct ImportArguments {
   std::optional<double> eps, momentum, decay;
   std::vector<std::int64_t> input;
   std::optional<std::int64_t> classes;
-  std::vector<float> mean, stddev;
+  InputNumbers inputs;
   bool partial = false;
   bool json = false;
 };
@@ -57,40 +63,41 @@ void check(const ImportArguments& arguments) {
   if (arguments.momentum && arguments.decay) {
     fail<UsageError>("[import] --momentum and --decay say the same thing; give one of them");
   }
-  if (arguments.mean.size() != arguments.stddev.size()) {
-    fail<UsageError>("[import] --mean and --std go together; give both, one number per channel");
-  }
+  check_inputs("import", arguments.inputs);
   if (!arguments.output.empty() && !arguments.output.ends_with(".safetensors")) {
     fail<UsageError>("[import] '{}' does not say the format; give a name that ends in .safetensors",
                      arguments.output);
   }
+  if (!arguments.output.empty()) {
+    check_destination("import", {arguments.weights, arguments.into}, arguments.output);
+  }
 }
 
-/// The convention asked for, then what is given one by one.
+/// The convention asked for, then what is given one by one; of a listed network, in place of what
+/// its layers say, for the source computes with one number wherever it has no other.
 void set_norm_options(const ImportArguments& arguments, model::NetworkOptions& options) {
+  std::optional<double> eps = arguments.eps, momentum = arguments.momentum;
+  if (arguments.decay) momentum = 1 - *arguments.decay;
   if (!arguments.from.empty()) {
     const deploy::Convention& source = deploy::convention(arguments.from);
-    options.eps = source.eps;
-    options.momentum = source.momentum;
+    eps = eps.value_or(source.eps);
+    momentum = momentum.value_or(source.momentum);
   }
-  if (arguments.eps) options.eps = *arguments.eps;
-  if (arguments.momentum) options.momentum = *arguments.momentum;
-  if (arguments.decay) options.momentum = 1 - *arguments.decay;
-  if (!(options.eps >= 0) ||
-      (options.momentum && !(*options.momentum >= 0 && *options.momentum <= 1))) {
+  if ((eps && !(*eps >= 0 && std::isfinite(*eps))) ||
+      (momentum && !(*momentum >= 0 && *momentum <= 1))) {
     fail<UsageError>("[import] --eps is 0 or more, and --momentum and --decay lie from 0 to 1");
   }
+  if (eps) options.eps = *eps;
+  if (momentum) options.momentum = *momentum;
+  model::set_norm_numbers(options.layers, model::norm_numbers(eps, momentum ? &momentum : nullptr),
+                          model::NormRows::all);
 }
 
 void set_recipe(const ImportArguments& arguments, Target& target) {
-  if (arguments.mean.empty()) return;
-  const std::int64_t channels = target.options.input[0];
-  if (static_cast<std::int64_t>(arguments.mean.size()) != channels) {
-    fail<UsageError>("[import] --mean and --std want {} numbers, one per channel, got {}", channels,
-                     arguments.mean.size());
-  }
-  target.recipe.mean = arguments.mean;
-  target.recipe.stddev = arguments.stddev;
+  check_inputs("import", arguments.inputs, target.options.input[0]);
+  if (!arguments.inputs.given()) return;
+  target.recipe.mean = arguments.inputs.mean;
+  target.recipe.stddev = arguments.inputs.stddev;
 }
 
 model::NetworkOptions described(const ImportArguments& arguments) {
@@ -104,6 +111,11 @@ model::NetworkOptions described(const ImportArguments& arguments) {
   if (arguments.classes) values.set("classes", *arguments.classes);
   if (!arguments.input.empty()) values.set("input", arguments.input);
   model::NetworkOptions options = model::network_options(config);
+  // What the file says for all layers is for those that say nothing themselves.
+  const auto eps = values.contains("eps") ? std::optional<double>(options.eps) : std::nullopt;
+  const auto* momentum = values.contains("momentum") ? &options.momentum : nullptr;
+  model::set_norm_numbers(options.layers, model::norm_numbers(eps, momentum),
+                          model::NormRows::silent);
   if (options.input.rank() == 0) {
     fail<UsageError>("[import] '{}' does not say the shape of a sample; give --input, such as 784",
                      arguments.config);
@@ -134,13 +146,6 @@ Target make_target(const ImportArguments& arguments) {
   return target;
 }
 
-/// "eps 1e-05, momentum 0.1 (weight of the new value; 0.9 of the old)"
-std::string conventions_text(const model::NetworkOptions& options) {
-  if (!options.momentum) return fmt::format("eps {}, momentum cumulative", options.eps);
-  return fmt::format("eps {}, momentum {:.6g} of the new value, {:.6g} of the old", options.eps,
-                     *options.momentum, 1 - *options.momentum);
-}
-
 Json report_json(const ImportArguments& arguments, const Target& target,
                  const deploy::LoadReport& report, const std::vector<std::string>& notes) {
   Json mismatched = Json::array();
@@ -148,11 +153,16 @@ Json report_json(const ImportArguments& arguments, const Target& target,
     mismatched.push_back(
         {{"name", one.name}, {"expected", to_json(one.expected)}, {"got", to_json(one.got)}});
   }
-  Json json{
-      {"weights", arguments.weights},    {"file", arguments.output}, {"net", target.options.net},
-      {"eps", target.options.eps},       {"loaded", report.loaded},  {"missing", report.missing},
-      {"unexpected", report.unexpected}, {"mismatched", mismatched}, {"notes", notes}};
-  if (target.options.momentum) json["momentum"] = *target.options.momentum;
+  Json json{{"weights", arguments.weights},
+            {"file", arguments.output},
+            {"net", target.options.net},
+            {"loaded", report.loaded},
+            {"missing", report.missing},
+            {"unexpected", report.unexpected},
+            {"mismatched", mismatched},
+            {"absorbed", report.absorbed},
+            {"notes", notes}};
+  put_norms(*target.network, json);
   return json;
 }
 
@@ -170,7 +180,8 @@ std::string report_text(const ImportArguments& arguments, const Target& target,
                fmt::format("{}: {}, expected {}", one.name, one.got.str(), one.expected.str())});
   }
   for (const std::string& note : notes) table.add({"note", note});
-  table.add({"batch norm", conventions_text(target.options) + ", which the file does not say"});
+  const std::string norms = norms_text(*target.network);
+  table.add({"batch norm", norms == "none" ? norms : norms + ", which the file does not say"});
   std::string text = table.str();
   if (!arguments.output.empty()) {
     text += fmt::format("\nnext:  evenkeel eval {} --data SPEC\n", arguments.output);
@@ -187,9 +198,21 @@ void match_in_order(const ImportArguments& arguments, nn::Module& network,
   try {
     state.tensors = deploy::named_in_order(network, state.tensors);
   } catch (const Error& error) {
-    fail<UsageError>("{} (in '{}')", error.what(), arguments.weights);
+    fail<Error>("{} (in '{}')", error.what(), arguments.weights);
   }
   state.notes.emplace_back("matched in order: names are the network's own");
+}
+
+[[noreturn]] void refuse(const ImportArguments& arguments, const deploy::LoadReport& report,
+                         std::size_t tensors) {
+  if (arguments.partial) {
+    fail<Error>("[import] nothing of '{}' fits the network; leave -o out to see the names",
+                arguments.weights);
+  }
+  fail<Error>(
+      "[import] '{}' does not fit the network: {} of {} tensors fit, {}; leave -o out to see all "
+      "of them, give --partial to load what fits, or --match order where only names differ",
+      arguments.weights, report.loaded.size() + report.absorbed.size(), tensors, report.faults());
 }
 
 int run_import(const ImportArguments& arguments) {
@@ -197,21 +220,12 @@ int run_import(const ImportArguments& arguments) {
   deploy::ReadState state = deploy::read_state_dict(arguments.weights, {.dict = arguments.dict});
   Target target = make_target(arguments);
   if (arguments.match == "order") match_in_order(arguments, *target.network, state);
-  // Without an output the report is all that is wanted, whatever it says.
-  const bool strict = !arguments.partial && !arguments.output.empty();
-  deploy::LoadReport report = deploy::match_by_name(*target.network, state.tensors);
-  if (strict && !report.fits()) {
-    fail<UsageError>(
-        "[import] '{}' does not fit the network: {} of {} tensors fit, {}; leave -o out to see all "
-        "of them, give --partial to load what fits, or --match order where only names differ",
-        arguments.weights, report.loaded.size(), state.tensors.size(), report.faults());
-  }
+  const deploy::LoadReport report = deploy::match_by_name(*target.network, state.tensors);
+  // Without an output the report is what is wanted, whatever it says.
+  const bool fits = arguments.partial ? !report.loaded.empty() : report.fits();
   if (!arguments.output.empty()) {
-    if (report.loaded.empty()) {
-      fail<UsageError>("[import] nothing of '{}' fits the network; leave -o out to see the names",
-                       arguments.weights);
-    }
-    deploy::load_by_name(*target.network, state.tensors, strict);
+    if (!fits) refuse(arguments, report, state.tensors.size());
+    deploy::load_by_name(*target.network, state.tensors, !arguments.partial);
     const std::string source = std::filesystem::path(arguments.weights).filename().string();
     model::save_network(arguments.output, *target.network, target.options, target.recipe,
                         {{"imported", source}});
@@ -223,7 +237,7 @@ int run_import(const ImportArguments& arguments) {
   } else {
     print(report_text(arguments, target, report, notes));
   }
-  return 0;
+  return fits ? 0 : kDoesNotFit;
 }
 
 void add_network_options(CLI::App& app, ImportArguments& arguments) {
@@ -238,14 +252,7 @@ void add_network_options(CLI::App& app, ImportArguments& arguments) {
   add("--norm", arguments.norm, "as of train (batch)", "NAME");
   add("--placement", arguments.placement, "norm before or after the activation (before)", "NAME");
   add("--activation", arguments.activation, "in place of ReLU", "NAME");
-  app.add_option("--mean", arguments.mean, "per channel, subtracted from inputs in [0, 1]")
-      ->delimiter(',')
-      ->option_text("X,...")
-      ->group("Network");
-  app.add_option("--std", arguments.stddev, "per channel, which they are then divided by")
-      ->delimiter(',')
-      ->option_text("X,...")
-      ->group("Network");
+  add_inputs(app, arguments.inputs, "Network");
 }
 
 void add_norm_options(CLI::App& app, ImportArguments& arguments) {
@@ -285,7 +292,9 @@ Action define_import(CLI::App& app) {
   add_json(app, arguments->json);
   app.footer(
       "Tensors are matched by name, PyTorch's dotted paths; eval, predict and inspect\n"
-      "take the file that is written. Nothing in a file is ever executed.\n\n"
+      "take the file that is written. Nothing in a file is ever executed. --from, --eps,\n"
+      "--momentum and --decay hold for listed layers too, whatever these say.\n\n"
+      "Exit code: 0 it fits (with --partial, something of it), 1 it does not.\n\n"
       "Examples:\n"
       "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32\n"
       "  evenkeel import resnet20.pt --net resnet20 --input 3,32,32 -o r20.safetensors\n"

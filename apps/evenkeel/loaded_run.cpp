@@ -95,7 +95,7 @@ void expect_eval_mode(std::string_view command, const LoadedRun& run) {
       "[{}] '{}' runs {} batch norm{} in training mode ('{}'{}): each batch's statistics are no "
       "fixed map to fold; write it in eval mode first: evenkeel export {} -o FILE.onnx",
       command, run.model.file.string(), count, count == 1 ? "" : "s", run.training_norms.front(),
-      count == 1 ? "" : ", …", shell_word(run.model.file));
+      count == 1 ? "" : ", …", shell_word(run.model.file.string()));
 }
 
 void use_threads(int threads) {

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "loaded_run.h"
 #include "run_data.h"
+#include "run_inputs.h"
 #include "run_output.h"
 #include "shared_options.h"
 #include "text.h"
@@ -30,6 +31,7 @@ struct RecalibrateArguments {
   double weight = 1;
   std::int64_t samples = 0;
   std::int64_t batch_size = 256;
+  InputNumbers inputs;
   int threads = 0;
   bool json = false;
 };
@@ -47,6 +49,7 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
   check_output("recalibrate", arguments.run, arguments.output);
   use_threads(arguments.threads);
   LoadedRun run = load(arguments.run, arguments.input);
+  set_inputs("recalibrate", run, arguments.inputs);
   const std::string spec = data_of("recalibrate", arguments.data, arguments.run, run);
   const data::Splits splits = open_splits(spec, run);
   const data::Dataset& dataset = part_of("recalibrate", splits, spec, arguments.part);
@@ -86,6 +89,7 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
     }
     Json json{{"file", arguments.output},
               {"samples", report.samples},
+              {"normalization", inputs_json(run)},
               {"layers", layers},
               {"kept", kept},
               {"notes", notes}};
@@ -94,6 +98,7 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
       json["accuracy"] = after->accuracy;
     }
     print_json(json);
+    note_inputs(run);
     return 0;
   }
   Table table({{"layer"}, {"mean moved", Table::Align::right}, {"deviation", Table::Align::right}});
@@ -110,6 +115,7 @@ int run_recalibrate(const RecalibrateArguments& arguments) {
   }
   for (const std::string& note : notes) print(fmt::format("note: {}\n", note));
   print(fmt::format("\nnext:  evenkeel eval {} --data SPEC\n", arguments.output));
+  note_inputs(run);
   return 0;
 }
 
@@ -142,12 +148,13 @@ Action define_recalibrate(CLI::App& app) {
   app.add_option("--batch-size", arguments->batch_size, "samples at a time (256)")
       ->option_text("N");
   add_open_input(app, arguments->input);
+  add_inputs(app, arguments->inputs);
   add_threads(app, arguments->threads);
   add_json(app, arguments->json);
   app.footer(
       "Examples:\n"
       "  evenkeel recalibrate runs/mnist -o mnist.safetensors\n"
-      "  evenkeel recalibrate runs/mnist --data idx:dark --adapt 0.5 -o dark.safetensors\n"
+      "  evenkeel recalibrate runs/mnist --data mnist:dark --adapt 0.5 -o new.safetensors\n"
       "  evenkeel recalibrate a.onnx --data mnist:mnist --order layer-by-layer -o b.onnx");
   return [arguments] { return run_recalibrate(*arguments); };
 }
