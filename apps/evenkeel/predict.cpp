@@ -15,6 +15,7 @@
 #include "shared_options.h"
 #include "text.h"
 #include <evenkeel/core/error.h>
+#include <evenkeel/core/shell_word.h>
 #include <evenkeel/data/loader.h>
 #include <evenkeel/nn/fixed_batch.h>
 
