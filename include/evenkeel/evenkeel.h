@@ -23,6 +23,7 @@
 #include <evenkeel/deploy/onnx_export.h>
 #include <evenkeel/deploy/onnx_network.h>
 #include <evenkeel/deploy/recalibrate.h>
+#include <evenkeel/deploy/scores.h>
 #include <evenkeel/deploy/state_dict.h>
 #include <evenkeel/io/checksum.h>
 #include <evenkeel/io/events.h>

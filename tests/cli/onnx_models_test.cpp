@@ -1,5 +1,6 @@
 // What commands make of ONNX models from elsewhere.
 #include <cmath>
+#include <sstream>
 
 #include "cli/command.h"
 #include "deploy/onnx_bytes.h"
@@ -107,6 +108,15 @@ TEST_F(OnnxModels, WithStatisticsThatAreNotFiniteAreNotFolded) {
   EXPECT_EQ(folded.code, 0) << folded.out << folded.err;
 }
 
+/// Such as that the model does not say how its inputs are normalized; no warning, no error.
+bool notes_alone(const std::string& err) {
+  std::istringstream lines(err);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("evenkeel: note: ")) return false;
+  }
+  return true;
+}
+
 TEST_F(OnnxModels, OfDoublesAreUsedLikeOthers) {
   write_model("single.onnx", glyph_model());
   write_model("double.onnx", glyph_model({.dtype = DType::f64}));
@@ -120,7 +130,7 @@ TEST_F(OnnxModels, OfDoublesAreUsedLikeOthers) {
   EXPECT_EQ(run({"recalibrate", "double.onnx", "--data", kData, "-o", "new.onnx"}).code, 0);
   EXPECT_EQ(run({"fold", "new.onnx", "--data", kData, "-o", "folded.onnx"}).code, 0);
   const testing::Outcome seen = run({"doctor", "new.onnx", "--data", kData, "--part", "test"});
-  EXPECT_EQ(seen.err, "");
+  EXPECT_TRUE(notes_alone(seen.err)) << seen.err;
   EXPECT_NE(seen.out.find("40 "), std::string::npos) << seen.out;
 }
 
@@ -148,7 +158,7 @@ TEST_F(OnnxModels, WithOpenExtentsTakeTheShapeOfASample) {
     words.insert(words.end(), shape.begin(), shape.end());
     const testing::Outcome outcome = run(words);
     EXPECT_TRUE(outcome.code == 0 || words[0] == "doctor") << words[0] << ": " << outcome.err;
-    EXPECT_EQ(outcome.err, "") << words[0];
+    EXPECT_TRUE(notes_alone(outcome.err)) << words[0] << ": " << outcome.err;
   }
   expect_fault({"inspect", "m.onnx", "--input", "3,28,28"}, 1, {"dimension 1 is 1"});
   expect_fault({"inspect", "m.onnx", "--input", "1,0,28"}, 2, {"--input"});
