@@ -57,8 +57,9 @@ function verdictPart(experiment) {
 
 function factsOf(experiment) {
   const {about, verdict} = experiment;
+  const time = formatSeconds(verdict?.seconds);
   return [experiment.name, textOf(about.data) && `data: ${textOf(about.data)}`,
-          formatSeconds(verdict?.seconds)].filter(Boolean).join(' · ');
+          time && `${time} of measuring`].filter(Boolean).join(' · ');
 }
 
 function practicePart(experiment) {
