@@ -15,6 +15,7 @@ using evenkeel::testing::max_difference;
 using evenkeel::testing::random_tensor;
 using testing::attribute;
 using testing::Message;
+using testing::model_of;
 using testing::ModelParts;
 using testing::node_message;
 using testing::value_message;
@@ -24,14 +25,6 @@ using Integers = std::vector<std::int64_t>;
 
 ImportedModel import_parts(const ModelParts& parts) {
   return import_onnx(write_file("forms.onnx", parts.bytes()));
-}
-
-ModelParts model_of(std::vector<Message> nodes, Integers input) {
-  ModelParts parts;
-  parts.nodes = std::move(nodes);
-  parts.inputs = {value_message("x", input)};
-  parts.outputs = {value_message("y", {-1})};
-  return parts;
 }
 
 TEST(OnnxForms, of_an_odd_padding_of_output_shape_more_is_cut_at_the_beginning_but_for_same_upper) {

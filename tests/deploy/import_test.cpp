@@ -21,6 +21,7 @@ using evenkeel::testing::max_difference;
 using evenkeel::testing::random_tensor;
 using testing::attribute;
 using testing::Message;
+using testing::model_of;
 using testing::ModelParts;
 using testing::node_message;
 using testing::value_message;
@@ -35,15 +36,6 @@ Tensor integers(const Integers& values) {
 
 ImportedModel import_parts(const ModelParts& parts, const ImportOptions& options = {}) {
   return import_onnx(write_file("import.onnx", parts.bytes()), options);
-}
-
-/// From x [batch, sample...] to y.
-ModelParts model_of(std::vector<Message> nodes, Integers input) {
-  ModelParts parts;
-  parts.nodes = std::move(nodes);
-  parts.inputs = {value_message("x", input)};
-  parts.outputs = {value_message("y", {-1})};
-  return parts;
 }
 
 /// x.view(x.size(0), -1), as PyTorch writes it.

@@ -120,6 +120,15 @@ struct ModelParts {
   }
 };
 
+/// Nodes from x of these dimensions, batch first, to y.
+inline ModelParts model_of(std::vector<Message> nodes, const std::vector<std::int64_t>& input) {
+  ModelParts parts;
+  parts.nodes = std::move(nodes);
+  parts.inputs = {value_message("x", input)};
+  parts.outputs = {value_message("y", {-1})};
+  return parts;
+}
+
 /// A folder of this process that goes with it.
 inline const std::filesystem::path& test_folder() {
   struct Folder {

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "lab/folder.h"
+#include "lab/trial_lab.h"
 #include <evenkeel/core/error.h>
 #include <evenkeel/core/memory.h>
 
@@ -18,6 +19,7 @@ namespace {
 
 using testing::Folder;
 using testing::lines_of;
+using testing::trial;
 
 /// Remembers what it heard, and stops the lab after so many measurements.
 class Ear : public Listener {
@@ -38,17 +40,6 @@ class Ear : public Listener {
  private:
   int left_;
 };
-
-LabOptions trial(const std::filesystem::path& out, std::vector<std::string> names = {}) {
-  LabOptions options;
-  options.names = std::move(names);
-  options.budget = Budget::trial;
-  options.data = {"glyphs:train=600,test=200"};
-  options.out = out;
-  options.jobs = 2;
-  options.version = "test";
-  return options;
-}
 
 LabResult run(const LabOptions& options) {
   Ear ear;

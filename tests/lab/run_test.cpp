@@ -5,27 +5,17 @@
 
 #include "lab/folder.h"
 #include "lab/lab.h"
+#include "lab/trial_lab.h"
 #include <evenkeel/core/error.h>
 
 namespace evenkeel::lab {
 namespace {
 
 using testing::Folder;
+using testing::kGlyphs;
 using testing::lines_of;
 using testing::text_of;
-
-const std::string kGlyphs = "glyphs:train=600,test=200";
-
-LabOptions trial(const std::filesystem::path& out, std::vector<std::string> names) {
-  LabOptions options;
-  options.names = std::move(names);
-  options.budget = Budget::trial;
-  options.data = {kGlyphs};
-  options.out = out;
-  options.jobs = 2;
-  options.version = "test";
-  return options;
-}
+using testing::trial;
 
 LabResult run(const LabOptions& options) {
   Listener silent;
