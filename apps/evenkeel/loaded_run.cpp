@@ -7,8 +7,8 @@
 
 #include "text.h"
 #include <evenkeel/core/error.h>
-#include <evenkeel/core/shell_word.h>
 #include <evenkeel/core/parallel.h>
+#include <evenkeel/core/shell_word.h>
 #include <evenkeel/deploy/onnx_network.h>
 #include <evenkeel/model/network.h>
 #include <evenkeel/nn/fusion.h>

@@ -44,6 +44,13 @@ std::string inside(const std::string& path, std::string_view name) {
   return path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
 }
 
+/// As the network given names them; it may itself be a part of another.
+std::map<const nn::Module*, std::string> paths_in(nn::Module& network) {
+  std::map<const nn::Module*, std::string> paths;
+  network.visit([&](const std::string& path, nn::Module& module) { paths[&module] = path; });
+  return paths;
+}
+
 nn::StateDict::iterator find(nn::StateDict& state, const std::string& name) {
   return std::ranges::find(state, name, &nn::StateDict::value_type::first);
 }
@@ -52,8 +59,7 @@ nn::StateDict::iterator find(nn::StateDict& state, const std::string& name) {
 
 NormsBehind norms_behind(nn::Module& network) {
   NormsBehind norms;
-  std::map<const nn::Module*, std::string> paths;
-  network.visit([&](const std::string& path, nn::Module& module) { paths[&module] = path; });
+  const auto paths = paths_in(network);
   const nn::Flow flow(network);
   // What a graph runs twice has one running mean for two sums.
   std::map<const nn::Module*, int> runs;
@@ -70,8 +76,7 @@ NormsBehind norms_behind(nn::Module& network) {
 
 WithoutBiases without_biases(nn::Module& network, const nn::StateDict& state) {
   WithoutBiases result{state, {}};
-  std::map<const nn::Module*, std::string> paths;
-  network.visit([&](const std::string& path, nn::Module& module) { paths[&module] = path; });
+  const auto paths = paths_in(network);
   for (const auto& [path, norm] : norms_behind(network)) {
     const std::string name = inside(path, "bias");
     const Shape wanted{norm->channels()};
