@@ -184,7 +184,7 @@ std::vector<std::int64_t> evaluations_of(const Trial& trial) {
 
 double first_reach(const Series& curve, double goal, double otherwise) {
   for (std::size_t i = 0; i < curve.y.size(); ++i) {
-    if (curve.y[i] < goal) continue;
+    if (!(curve.y[i] >= goal)) continue;  // NaN is no accuracy
     if (i == 0) return curve.x[i];
     const double share = (goal - curve.y[i - 1]) / (curve.y[i] - curve.y[i - 1]);
     return curve.x[i - 1] + share * (curve.x[i] - curve.x[i - 1]);

@@ -184,7 +184,7 @@ void check(Session& session, const Measured& measured) {
                           measured.overhead(kWith, "step_ms"), 1.02));
   session.add(check_ratio(net + ": a training step takes more memory", "bytes with / without",
                           measured.overhead(kWith, "step_bytes"), 1.02));
-  session.add(check_alike(net + ": folded, inference takes no longer",
+  session.add(check_alike(net + ": folded, inference takes as long as without",
                           "time with, folded / without", measured.overhead(kWith, "folded_ms"),
                           kAlike));
 }
