@@ -19,6 +19,7 @@ namespace {
 
 using testing::Folder;
 using testing::lines_of;
+using testing::lines_of_kind;
 using testing::trial;
 
 /// Remembers what it heard, and stops the lab after so many measurements.
@@ -65,15 +66,6 @@ class WorkClock {
  private:
   std::atomic<std::size_t> bytes_ = 0;
 };
-
-std::vector<Json> lines_of_kind(const LabResult& result, const std::string& kind) {
-  std::vector<Json> found;
-  for (const std::string& text : lines_of(result.results)) {
-    Json line = Json::parse(text);
-    if (line.at("kind") == kind) found.push_back(std::move(line));
-  }
-  return found;
-}
 
 /// Lines without times, for comparison.
 std::vector<std::string> repeatable(const std::filesystem::path& path) {
@@ -147,7 +139,7 @@ TEST_P(EachExperiment, is_undecided_where_the_arms_are_identical) {
   if (timed) options.clock = [&] { return clock.now(); };
   const LabResult result = run(options);
   EXPECT_EQ(result.findings[0].verdict, Verdict::undecided) << result.findings[0].summary;
-  for (const Json& line : lines_of_kind(result, "check")) {
+  for (const Json& line : lines_of_kind(result.results, "check")) {
     EXPECT_EQ(line.at("outcome"), "unclear") << line.dump();
     if (!timed) continue;
     EXPECT_EQ(number_from(line.at("mean")), 1) << line.dump();  // measured, and equal
@@ -202,7 +194,7 @@ TEST_P(EachExperiment, says_what_planted_networks_say) {
     const LabResult result = run(options);
     EXPECT_EQ(result.findings[0].verdict, supports ? Verdict::supported : Verdict::not_supported)
         << result.findings[0].summary;
-    for (const Json& line : lines_of_kind(result, "check")) {
+    for (const Json& line : lines_of_kind(result.results, "check")) {
       EXPECT_NE(line.at("outcome"), supports ? "no" : "yes") << line.dump();
     }
   }
@@ -242,7 +234,7 @@ TEST(Lab, builds_what_it_times) {
     LabOptions options = trial(folder / "lab", {"cost"});
     options.arms = arms;
     options.clock = [&] { return clock.now(); };
-    return lines_of_kind(run(options), "cell").at(0).at("values");
+    return lines_of_kind(run(options).results, "cell").at(0).at("values");
   };
   const Json declared = values(Arms::declared), swapped = values(Arms::swapped),
              identical = values(Arms::identical);
@@ -356,7 +348,7 @@ INSTANTIATE_TEST_SUITE_P(Lab, VerdictLong, ::testing::ValuesIn(names()), [](cons
 
 std::vector<Check> checks_of(const LabResult& result) {
   std::vector<Check> checks;
-  for (const Json& line : lines_of_kind(result, "check")) {
+  for (const Json& line : lines_of_kind(result.results, "check")) {
     Check check;
     check.text = line.at("text").get<std::string>();
     for (const Outcome outcome : {Outcome::yes, Outcome::no}) {

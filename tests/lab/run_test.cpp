@@ -14,22 +14,13 @@ namespace {
 using testing::Folder;
 using testing::kGlyphs;
 using testing::lines_of;
+using testing::lines_of_kind;
 using testing::text_of;
 using testing::trial;
 
 LabResult run(const LabOptions& options) {
   Listener silent;
   return run_lab(options, silent);
-}
-
-/// The lines of a kind.
-std::vector<Json> of_kind(const std::filesystem::path& path, const std::string& kind) {
-  std::vector<Json> found;
-  for (const std::string& text : lines_of(path)) {
-    Json line = Json::parse(text);
-    if (line.at("kind") == kind) found.push_back(std::move(line));
-  }
-  return found;
 }
 
 /// 200 rows of numbers.
@@ -48,14 +39,14 @@ TEST(LabRun, keeps_commands_that_a_shell_gives_back) {
   const std::string command =
       "evenkeel lab landscape --trial --data 'csv:" + (folder / "it'\\''s two words.csv").string() +
       "'";
-  EXPECT_EQ(of_kind(result.results, "lab").at(0).at("command"), command);
-  EXPECT_EQ(of_kind(result.results, "experiment").at(0).at("command"), command);
+  EXPECT_EQ(lines_of_kind(result.results, "lab").at(0).at("command"), command);
+  EXPECT_EQ(lines_of_kind(result.results, "experiment").at(0).at("command"), command);
 }
 
 /// The names of the experiments that have a verdict.
 std::vector<std::string> finished(const std::filesystem::path& path) {
   std::vector<std::string> names;
-  for (const Json& line : of_kind(path, "verdict")) {
+  for (const Json& line : lines_of_kind(path, "verdict")) {
     names.push_back(line.at("experiment").get<std::string>());
   }
   return names;
@@ -85,7 +76,7 @@ TEST(LabRun, lets_more_experiments_join_in_the_order_of_the_report) {
   run(trial(folder / "lab", {"covariate-shift"}));
   const LabResult second = run(trial(folder / "lab", {"convergence"}));
   EXPECT_EQ(finished(second.results), (Names{"convergence", "covariate-shift"}));
-  EXPECT_EQ(of_kind(second.results, "lab").at(0).at("command"),
+  EXPECT_EQ(lines_of_kind(second.results, "lab").at(0).at("command"),
             "evenkeel lab convergence covariate-shift --trial --data glyphs:train=600,test=200");
 }
 
@@ -175,7 +166,7 @@ TEST(LabRun, skips_an_experiment_that_finds_out_that_the_data_do_not_serve) {
   EXPECT_EQ(result.findings.at(0).verdict, Verdict::skipped);
   EXPECT_EQ(result.findings.at(0).summary, "needs sequences of different lengths, and all of '" +
                                                options.data[0] + "' have 5 steps");
-  EXPECT_EQ(of_kind(result.results, "experiment").at(0).at("data"), "");
+  EXPECT_EQ(lines_of_kind(result.results, "experiment").at(0).at("data"), "");
 }
 
 TEST(LabRun, takes_the_next_data_where_an_experiment_finds_that_the_first_do_not_serve) {
@@ -184,7 +175,7 @@ TEST(LabRun, takes_the_next_data_where_an_experiment_finds_that_the_first_do_not
   options.data = {write_sequences(folder / "same"), kGlyphs};
   const LabResult result = run(options);
   EXPECT_NE(result.findings.at(0).verdict, Verdict::skipped);
-  EXPECT_EQ(of_kind(result.results, "experiment").at(0).at("data"), kGlyphs);
+  EXPECT_EQ(lines_of_kind(result.results, "experiment").at(0).at("data"), kGlyphs);
 }
 
 TEST(LabRun, counts_the_seconds_of_all_cells_whenever_they_were_measured) {
@@ -194,12 +185,12 @@ TEST(LabRun, counts_the_seconds_of_all_cells_whenever_they_were_measured) {
   for (int round = 0; round < 2; ++round) {
     const LabResult result = run(options);
     double cells = 0;
-    for (const Json& line : of_kind(result.results, "cell")) {
+    for (const Json& line : lines_of_kind(result.results, "cell")) {
       cells += line.at("seconds").get<double>();
     }
     EXPECT_GT(cells, 0);
     EXPECT_DOUBLE_EQ(result.findings.at(0).seconds, cells);
-    EXPECT_EQ(of_kind(result.results, "verdict").at(0).at("seconds"),
+    EXPECT_EQ(lines_of_kind(result.results, "verdict").at(0).at("seconds"),
               result.findings.at(0).seconds);
   }
 }

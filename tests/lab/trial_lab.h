@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "lab/folder.h"
 #include "lab/lab.h"
 
 namespace evenkeel::lab::testing {
@@ -22,6 +23,16 @@ inline LabOptions trial(const std::filesystem::path& out, std::vector<std::strin
   options.jobs = 2;
   options.version = "test";
   return options;
+}
+
+/// The lines of one kind in a file of results.
+inline std::vector<Json> lines_of_kind(const std::filesystem::path& path, const std::string& kind) {
+  std::vector<Json> found;
+  for (const std::string& text : lines_of(path)) {
+    Json line = Json::parse(text);
+    if (line.at("kind") == kind) found.push_back(std::move(line));
+  }
+  return found;
 }
 
 }  // namespace evenkeel::lab::testing
